@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/stat.h>
+
+#include "base/array.h"
+#include "base/hash.h"
+#include "base/report.h"
+#include "images/fdinfo.pb-c.h"
+
+struct checkpoint;
+struct task;
+struct file_kind;
+
+/*
+ * Open files.  A *description* is what the kernel calls struct file: position, flags, owner; a
+ * *descriptor* is a number in a task's table that refers to one.  Each description is described
+ * once, by its kind (a row in the table of kinds, a file each in file/), and on restore opened
+ * exactly once, by stasis itself, and handed to the tasks that have it.
+ */
+struct description {
+	uint32_t id;
+	const struct file_kind *kind;
+	FileEntry *entry;
+	int fd;		      /* ours: a duplicate (dump), the restored one (restore), or -1 */
+	struct stat stat;     /* dump */
+	char *link;	      /* dump: what /proc/self/fd/N reads */
+	struct task *task;    /* a task that has it, */
+	int number;	      /* as this descriptor; -1: not as a descriptor (mapping, cwd, ...) */
+	void *state;	      /* the kind's own */
+};
+
+/* A kind of file.  Functions return 0 or a negative errno and report what went wrong. */
+struct file_kind {
+	const char *name; /* as `show` prints it */
+	FdTypes type;
+	/* Dump: is it one?  description->fd, stat and link are set. */
+	bool (*recognize)(const struct description *description);
+	/* Dump: fills in the message of description->entry, or refuses. */
+	int (*describe)(struct checkpoint *checkpoint, struct description *description);
+	/* Dump, after the survey: writes contents (pipe data, ghost files). */
+	int (*store)(struct checkpoint *checkpoint, struct description *description);
+	/* Restore: opens it; description->fd is set to the new descriptor. */
+	int (*make)(struct checkpoint *checkpoint, struct description *description);
+	/* Restore, after every task has all its descriptors; may use remote calls. */
+	int (*finish)(struct checkpoint *checkpoint, struct description *description);
+};
+
+struct file_table {
+	ARRAY(struct description *) descriptions;
+	struct hash by_id;   /* id -> description */
+	struct hash by_inode; /* dump: the descriptions of an inode */
+	struct file_state *state; /* file/'s own: pipes, ghosts, links */
+};
+
+/* Dump: describes every descriptor of a task; fills in task->fdinfo.  Runs remote calls. */
+int files_describe(struct checkpoint *checkpoint, struct task *task);
+/*
+ * Dump: the regular file or directory behind fd (any descriptor, O_PATH too; now owned), as
+ * something that is not a descriptor: a mapping, cwd, root or executable.  flags: how it has to be
+ * opened again (O_RDONLY, O_RDWR, O_PATH...).  Several uses of one inode with the same flags get
+ * the same id.  Reports, for `subject`.
+ */
+int files_describe_path(struct checkpoint *checkpoint, int fd, unsigned int flags,
+			struct subject subject, uint32_t *id);
+/* Dump, after the survey, while all is frozen: contents.  Then, at any time: files.img. */
+int files_store(struct checkpoint *checkpoint);
+int files_write(struct checkpoint *checkpoint);
+
+/* Restore: reads files.img and what belongs to it. */
+int files_read(struct checkpoint *checkpoint);
+/* Restore: opens what is not open yet. The descriptor stays the table's. */
+int files_open(struct checkpoint *checkpoint, uint32_t id, int *fd);
+/* Restore: gives the task its descriptors (it holds none but the channel), cwd, root and umask. */
+int files_restore(struct checkpoint *checkpoint, struct task *task);
+/* Restore: after files_restore() of all tasks: epoll entries, owners, ghost files removed. */
+int files_finish(struct checkpoint *checkpoint);
+/* Closes all that is open; on a failed restore removes what was created. */
+void files_close(struct checkpoint *checkpoint, bool failed);

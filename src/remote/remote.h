@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "remote/arch/arch.h"
+
+/*
+ * Control of other processes.  A thread is seized with ptrace and made to issue system calls in
+ * batches: a short loop of machine code (remote/arch/) walks an array of calls and stores their
+ * results.  Everything else stasis does happens in its own process.
+ *
+ * Interrupted means untouched: at every moment, a thread of a dumped application that loses its
+ * tracer runs the loop to its end and falls through into the state in which it was interrupted.
+ *
+ * Functions return 0 or a negative errno and report nothing unless they say so.
+ */
+
+/* One system call of a batch, as the loop reads it. */
+struct remote_call {
+	uint64_t nr;
+	uint64_t args[6];
+	int64_t ret; /* the result, or a negative errno */
+};
+
+/* What the threads of one address space share. */
+struct remote_space {
+	pid_t pid;	    /* of a thread in it, for process_vm_readv and the like */
+	int mem;	    /* /proc/PID/mem, or -1 */
+	uint64_t vdso, vdso_end;
+	uint64_t code;	    /* where the loop is; 0: nowhere yet */
+	uint64_t area;	    /* memory for calls and their data, one slot a thread */
+	uint64_t area_size; /* 0: none yet */
+	size_t slots_used;
+	bool code_in_vdso;
+};
+
+enum {
+	REMOTE_LEADER_SLOT = 256 * 1024, /* slot 0 */
+	REMOTE_SLOT = 16 * 1024,	 /* each further slot */
+};
+
+/* A thread under control. */
+struct remote {
+	pid_t tid;
+	struct remote_space *space;
+	uint64_t slot, slot_size;    /* this thread's part of the area */
+	struct arch_regs regs;	     /* as it was interrupted; what release puts back */
+	uint64_t sigmask;	     /* blocked signals, likewise */
+	int bell;		     /* the harmless signal that ends a batch */
+	int group_stop;		     /* signal of the job-control stop it was found in, or 0 */
+	bool seized, moved, dead;    /* moved: regs are not the thread's own now */
+	bool syscall_mode, at_entry; /* no harmless signal: the loop is followed call by call */
+};
+
+/*
+ * Seizing.  remote_seize() attaches and asks for a stop without waiting, so that many threads
+ * stop at the same time; remote_wait_stop() waits until it stands and fetches registers and mask.
+ * -ESRCH: the thread is gone.  options: PTRACE_O_*.
+ */
+int remote_seize(struct remote *remote, pid_t tid, unsigned long options);
+int remote_wait_stop(struct remote *remote);
+/* A newborn that a batch of its parent cloned: waits for its first stop. */
+int remote_adopt(struct remote *remote, pid_t tid);
+
+/*
+ * Makes a seized application ready for batches: puts the loop into the unused tail of its vdso
+ * and maps the area with a batch of one call.  threads[0] must be the leader; every thread gets
+ * its slot.  space->vdso and vdso_end must be set.  Reports.
+ */
+int remote_open(struct remote_space *space, struct remote *const *threads, size_t count);
+/* Takes the area and the loop back. */
+int remote_close(struct remote *leader);
+/* Slot `index` of the area (restore: for threads that are born into an area). */
+void remote_use_slot(struct remote *remote, struct remote_space *space, size_t index);
+/* Bytes that `threads` slots need. */
+uint64_t remote_area_size(size_t threads);
+
+/* Puts registers and mask back and lets go.  A thread in a job-control stop stays stopped. */
+int remote_release(struct remote *remote);
+
+/* Memory of the other process; all of it, or a negative errno. */
+int remote_read(const struct remote_space *space, uint64_t address, void *data, size_t size);
+int remote_write(const struct remote_space *space, uint64_t address, const void *data, size_t size);
+
+/*
+ * Batches:
+ *
+ *	struct batch batch;
+ *	batch_begin(&batch, remote);
+ *	struct rlimit *limit = batch_data(&batch, sizeof(*limit), &address);
+ *	size_t get = batch_call(&batch, SYS_prlimit64, 0, RLIMIT_CORE, 0, address);
+ *	int error = batch_run(&batch);          // *limit is the answer now
+ *	... batch_result(&batch, get) ...
+ *	batch_end(&batch);
+ *
+ * batch_data() reserves bytes that are copied to the thread before the run and back after it,
+ * 16-byte aligned and zeroed; the local pointer is good until batch_reset() or batch_end().
+ * Whoever adds an unbounded number of calls asks batch_fits() first and runs and resets when not.
+ */
+struct batch {
+	struct remote *remote;
+	unsigned char *mirror; /* of the thread's slot: calls from the bottom, data from the top */
+	size_t count, data;    /* calls; offset of the lowest data byte */
+	bool running;
+};
+
+void batch_begin(struct batch *batch, struct remote *remote);
+bool batch_fits(const struct batch *batch, size_t calls, size_t bytes);
+void *batch_data(struct batch *batch, size_t size, uint64_t *address);
+/* A copy of data, to be read by a call: its remote address. */
+uint64_t batch_input(struct batch *batch, const void *data, size_t size);
+size_t batch_call_(struct batch *batch, uint64_t nr, const uint64_t args[6]);
+#define batch_call(batch, nr, ...)                                                                 \
+	batch_call_((batch), (nr), (const uint64_t[6]){ __VA_ARGS__ })
+int64_t batch_result(const struct batch *batch, size_t index);
+/* All calls must succeed: the first that failed is reported, with what it was for. */
+int batch_check(const struct batch *batch, const char *purpose);
+int batch_run(struct batch *batch); /* start and wait; 0, or a negative errno of the machinery */
+int batch_start(struct batch *batch);
+int batch_wait(struct batch *batch);
+void batch_reset(struct batch *batch); /* empties it, after a run */
+void batch_end(struct batch *batch);
+
+/* One call: its result, or a negative errno (also of the machinery). */
+int64_t remote_syscall_(struct remote *remote, uint64_t nr, const uint64_t args[6]);
+#define remote_syscall(remote, nr, ...)                                                            \
+	remote_syscall_((remote), (nr), (const uint64_t[6]){ __VA_ARGS__ })
+
+/*
+ * Descriptors for a task that is being restored.  A channel is a socketpair whose far end every
+ * restored task holds as descriptor `number`.  remote_send_fds() puts copies of fds into the
+ * task's table, at the lowest free numbers, in order; `numbers` (may be NULL) receives them.
+ */
+struct remote_channel {
+	int near, far; /* far: open here only until the first task is born */
+	int number;    /* of the far end in the tasks */
+};
+int remote_send_fds(const struct remote_channel *channel, struct remote *remote, const int *fds,
+		    size_t count, int *numbers);

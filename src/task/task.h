@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "base/hash.h"
+#include "images/core.pb-c.h"
+#include "images/fdinfo.pb-c.h"
+#include "images/fs.pb-c.h"
+#include "images/mm.pb-c.h"
+#include "remote/remote.h"
+
+/*
+ * The tree of tasks, the same in both directions.  The image messages are the model: dump fills
+ * them in (arena memory) and writes them, restore reads them and makes the tasks.
+ */
+struct task;
+
+struct thread {
+	struct task *task;
+	pid_t tid;
+	struct remote remote;
+	CoreEntry *core; /* core-TID.img; tc and ids only in the leader's */
+};
+
+enum task_state { TASK_ALIVE = 1, TASK_DEAD = 2, TASK_STOPPED = 3 }; /* numbers of core images */
+
+struct task {
+	pid_t pid, ppid, pgid, sid;
+	enum task_state state; /* TASK_DEAD: a zombie, which has one thread and no mm, fs, files */
+	struct task *parent;   /* NULL: the root */
+	struct task **children;
+	size_t child_count;
+	struct thread *threads; /* the leader first */
+	size_t thread_count;
+	struct remote_space space;
+	int pidfd; /* or -1 */
+	int proc;  /* O_PATH descriptor of /proc/PID (dump), or -1 */
+
+	MmEntry *mm;		/* mm-PID.img */
+	FsEntry *fs;		/* fs-PID.img */
+	FdinfoEntry **fdinfo;	/* fdinfo-ID.img, ascending by descriptor */
+	size_t fdinfo_count;
+	struct task_memory *memory; /* memory/'s own */
+};
+
+/* Tasks in an order in which parents come before their children. */
+struct tree {
+	struct task **tasks;
+	size_t count;
+	struct hash by_pid;
+};
+
+#define tree_each_task(tree, task)                                                                 \
+	for (struct task **task##_ = (tree)->tasks, *task;                                         \
+	     task##_ < (tree)->tasks + (tree)->count && (task = *task##_, true); task##_++)
+
+static inline struct remote *task_leader(struct task *task)
+{
+	return &task->threads[0].remote;
+}
+
+/* "pid 42 (bash)", for reports and logs. */
+struct subject task_subject(const struct task *task);
