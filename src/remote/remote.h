@@ -28,20 +28,27 @@ struct remote_call {
 
 /* What the threads of one address space share. */
 struct remote_space {
-	pid_t pid;	    /* of a thread in it, for process_vm_readv and the like */
-	int mem;	    /* /proc/PID/mem, or -1 */
-	uint64_t vdso, vdso_end;
-	uint64_t code;	    /* where the loop is; 0: nowhere yet */
-	uint64_t area;	    /* memory for calls and their data, one slot a thread */
-	uint64_t area_size; /* 0: none yet */
-	size_t slots_used;
+	pid_t pid;		 /* of a thread in it, for process_vm_readv and the like */
+	uint64_t vdso, vdso_end; /* [vdso] of a dumped application */
+	uint64_t code;		 /* where the loop is; 0: nowhere yet */
 	bool code_in_vdso;
+	uint64_t first_resume;	 /* a resume block outside the area, beside the loop in the vdso */
+	uint64_t area;		 /* memory for calls and their data, one slot a thread */
+	uint64_t area_size;	 /* 0: none yet */
+	uint64_t ignored, caught; /* SigIgn and SigCgt of /proc/PID/status; bit 0 is signal 1 */
+	uint64_t pending;	 /* ShdPnd */
 };
 
 enum {
 	REMOTE_LEADER_SLOT = 256 * 1024, /* slot 0 */
 	REMOTE_SLOT = 16 * 1024,	 /* each further slot */
 };
+
+/*
+ * The area begins with these 16 bytes.  An area that a killed stasis left behind in an application
+ * is known by them, and is no part of it.
+ */
+#define REMOTE_AREA_MAGIC "stasis area 1\n\0"
 
 /* A thread under control. */
 struct remote {
@@ -50,10 +57,12 @@ struct remote {
 	uint64_t slot, slot_size;    /* this thread's part of the area */
 	struct arch_regs regs;	     /* as it was interrupted; what release puts back */
 	uint64_t sigmask;	     /* blocked signals, likewise */
-	int bell;		     /* the harmless signal that ends a batch */
+	int bell;		     /* the harmless signal that ends a batch; 0: there is none, */
+				     /* and the loop is followed call by call */
 	int group_stop;		     /* signal of the job-control stop it was found in, or 0 */
-	bool seized, moved, dead;    /* moved: regs are not the thread's own now */
-	bool syscall_mode, at_entry; /* no harmless signal: the loop is followed call by call */
+	bool seized;
+	bool moved;		     /* its registers and mask are not its own now */
+	bool stop_again;	     /* a SIGSTOP came while it was ours: release sends it again */
 };
 
 /*
@@ -68,16 +77,26 @@ int remote_adopt(struct remote *remote, pid_t tid);
 
 /*
  * Makes a seized application ready for batches: puts the loop into the unused tail of its vdso
- * and maps the area with a batch of one call.  threads[0] must be the leader; every thread gets
- * its slot.  space->vdso and vdso_end must be set.  Reports.
+ * (a private copy of that page; nothing else can keep code that a killed stasis leaves behind
+ * harmless) and maps the area with a batch of one call.  threads[0] must be the leader; every
+ * thread gets its slot.  space->pid, vdso, vdso_end, ignored, caught and pending must be set.
+ * Reports.
  */
 int remote_open(struct remote_space *space, struct remote *const *threads, size_t count);
-/* Takes the area and the loop back. */
-int remote_close(struct remote *leader);
+/*
+ * Takes the area and the loop back and gives all threads their registers and masks; they stay
+ * stopped.  In a restored task (no code in the vdso) the area is unmapped by a call made in the
+ * restored vdso.  Reports.
+ */
+int remote_close(struct remote_space *space, struct remote *const *threads, size_t count);
 /* Slot `index` of the area (restore: for threads that are born into an area). */
 void remote_use_slot(struct remote *remote, struct remote_space *space, size_t index);
-/* Bytes that `threads` slots need. */
+/* Bytes that an area for this many threads needs. */
 uint64_t remote_area_size(size_t threads);
+/* Writes an area's header and, into its own page behind, the loop: for tasks that are born. */
+void remote_fill_area(void *area, size_t threads);
+/* Offset of that page in an area. */
+uint64_t remote_area_code(size_t threads);
 
 /* Puts registers and mask back and lets go.  A thread in a job-control stop stays stopped. */
 int remote_release(struct remote *remote);

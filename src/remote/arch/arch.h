@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -20,22 +21,35 @@ struct arch_regs {
 
 struct remote_call;
 
-/* The loop and its constants: position independent, needs no stack. */
+/* The loop: position independent, needs no stack, changes no flags. */
 extern const unsigned char arch_loop[];
-extern const size_t arch_loop_size;
+size_t arch_loop_size(void);
 
-/* Room the loop needs behind its code for the state it falls through into. */
+/* The resume block: what the loop falls through into when nobody takes over after its last call. */
 size_t arch_resume_size(void);
 /*
- * Writes to `resume` what the loop needs to bring `regs` and `sigmask` back by itself; a system
- * call that was interrupted is set up to continue.
+ * Writes the resume block that brings `regs` and `sigmask` back; a system call that was
+ * interrupted is set up to continue.
  */
-void arch_resume(void *resume, const struct arch_regs *regs, uint64_t sigmask);
+void arch_resume(void *block, const struct arch_regs *regs, uint64_t sigmask);
 
-/* Registers that start the loop at `code`: count calls at `calls`, then ring the bell. */
-struct arch_regs arch_start_loop(const struct arch_regs *base, uint64_t code, uint64_t calls,
-				 uint64_t count, pid_t pid, pid_t tid, int bell, uint64_t resume);
-/* Registers that make one call at the `syscall` instruction at `address`. */
+struct arch_loop_start {
+	uint64_t code, resume; /* addresses of the loop and of the resume block */
+	pid_t pid, tid;
+	int bell; /* the signal the loop ends with */
+};
+
+/* Registers that make the loop issue `count` calls at `calls`. */
+struct arch_regs arch_start_loop(const struct arch_regs *base, const struct arch_loop_start *start,
+				 uint64_t calls, uint64_t count);
+/* Registers that make it issue one call, from registers; arch_first_result() has its result. */
+struct arch_regs arch_start_first(const struct arch_regs *base, const struct arch_loop_start *start,
+				  const struct remote_call *call);
+int64_t arch_first_result(const struct arch_regs *regs);
+/* Has the loop at `code` made its last call and rung the bell? */
+bool arch_loop_done(const struct arch_regs *regs, uint64_t code);
+
+/* Registers that make one call at the system call instruction at `address`. */
 struct arch_regs arch_start_call(const struct arch_regs *base, uint64_t address,
 				 const struct remote_call *call);
 /* Offset of a system call instruction in code, or -1. */
