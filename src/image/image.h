@@ -12,20 +12,20 @@
  * Image files, in CRIU's format: a magic number (two, but for the inventory), then messages, each
  * behind its size as a 32-bit little-endian number, some followed by raw bytes.
  *
- * One table (image.c) has a row per type of image: its file name, magic number and message.
+ * One table (format.c) has a row per type of image: its file name, magic number and message.
  */
 enum image_type {
 	IMAGE_INVENTORY,
 	IMAGE_PSTREE,
-	IMAGE_CORE,	     /* core-PID.img */
-	IMAGE_IDS,	     /* ids-PID.img */
-	IMAGE_MM,	     /* mm-PID.img */
-	IMAGE_FS,	     /* fs-PID.img */
-	IMAGE_FDINFO,	     /* fdinfo-FILES_ID.img */
-	IMAGE_FILES,	     /* files.img */
-	IMAGE_PAGEMAP,	     /* pagemap-PID.img: first a pagemap_head, then entries */
+	IMAGE_CORE,          /* core-PID.img */
+	IMAGE_IDS,           /* ids-PID.img */
+	IMAGE_MM,            /* mm-PID.img */
+	IMAGE_FS,            /* fs-PID.img */
+	IMAGE_FDINFO,        /* fdinfo-FILES_ID.img */
+	IMAGE_FILES,         /* files.img */
+	IMAGE_PAGEMAP,       /* pagemap-PID.img: first a pagemap_head, then entries */
 	IMAGE_PAGEMAP_SHMEM, /* pagemap-shmem-SHMID.img */
-	IMAGE_PAGES,	     /* pages-ID.img: raw pages, no magic */
+	IMAGE_PAGES,         /* pages-ID.img: raw pages, no magic */
 	IMAGE_PIPES_DATA,
 	IMAGE_FIFO_DATA,
 	IMAGE_GHOST_FILE, /* ghost-file-ID.img (hexadecimal) */
@@ -68,16 +68,28 @@ int image_remove(int dirfd, enum image_type type, unsigned long id);
 struct image_reader;
 int image_open(int dirfd, enum image_type type, unsigned long id, struct arena *arena,
 	       struct image_reader **reader);
-/* 1: *message is the next message; 0: the end; or a negative errno. */
+/*
+ * 1: *message is the next message, of the type that the image has there (a pagemap image first a
+ * pagemap_head, a ghost file after its ghost_file_entry ghost_chunk_entries); 0: the end; or a
+ * negative errno.
+ */
 int image_get(struct image_reader *reader, void *message_pointer);
-/* The next message, of another type than the table says (pagemap_head, ghost_chunk_entry). */
+/* The next message, of a type the caller names. */
 int image_get_type(struct image_reader *reader, const ProtobufCMessageDescriptor *type,
 		   void *message_pointer);
 int image_get_raw(struct image_reader *reader, void *data, size_t size);
 int image_skip_raw(struct image_reader *reader, uint64_t size);
 /* The descriptor (the reader's) and the offset of what comes next. */
 int image_position(const struct image_reader *reader, uint64_t *offset);
+/* Bytes from there to the end. */
+uint64_t image_left(const struct image_reader *reader);
 void image_close(struct image_reader *reader); /* NULL is allowed */
+/* Any image, by its magic number: *format says what it is.  Always reports. */
+struct image_format;
+int image_open_file(const char *path, struct arena *arena, struct image_reader **reader,
+		    const struct image_format **format);
+/* Messages live in this arena from now on. */
+void image_use_arena(struct image_reader *reader, struct arena *arena);
 /* One image with one message; also -ENOENT without a report. */
 int image_read_one(int dirfd, enum image_type type, unsigned long id, struct arena *arena,
 		   void *message_pointer);
