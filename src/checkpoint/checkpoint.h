@@ -7,6 +7,7 @@
 #include "base/arena.h"
 #include "cli/options.h"
 #include "file/file.h"
+#include "namespace/namespace.h"
 #include "task/task.h"
 
 /* What one dump or one restore knows. */
@@ -16,6 +17,7 @@ struct checkpoint {
 	int images;  /* directory of the image files */
 	int workdir; /* directory of logs, statistics and the pid file */
 	struct tree tree;
+	uint64_t own_namespaces[NAMESPACE_KINDS]; /* dump: inodes of stasis' own; 0: not read yet */
 	struct file_table files;
 	struct remote_channel channel;	/* restore: descriptors for the tasks */
 	struct checkpoint_stats {	/* what stats-dump and stats-restore hold; microseconds */

@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -37,11 +38,34 @@ int remote_seize(struct remote *remote, pid_t tid, unsigned long options)
 	return ptrace(PTRACE_INTERRUPT, tid, 0, 0) < 0 ? -errno : 0;
 }
 
+static volatile sig_atomic_t expired;
+
+static void on_alarm(int signo)
+{
+	(void)signo;
+	expired = 1;
+}
+
+void remote_deadline(unsigned int seconds)
+{
+	/* Again and again: the first may come just before a wait begins. */
+	struct itimerval timer = { .it_value.tv_sec = seconds,
+				   .it_interval.tv_usec = seconds ? 100000 : 0 };
+	struct sigaction action = { .sa_handler = on_alarm };
+
+	expired = 0;
+	sigaction(SIGALRM, &action, NULL);
+	setitimer(ITIMER_REAL, &timer, NULL);
+}
+
 int remote_wait(pid_t tid, int *status)
 {
-	while (waitpid(tid, status, __WALL) < 0)
+	while (waitpid(tid, status, __WALL) < 0) {
 		if (errno != EINTR)
 			return -errno;
+		if (expired)
+			return -ETIMEDOUT;
+	}
 	return WIFSTOPPED(*status) ? 0 : -ESRCH;
 }
 
@@ -110,6 +134,15 @@ int remote_release(struct remote *remote)
 	if (remote->stop_again && remote->space)
 		syscall(SYS_tgkill, remote->space->pid, remote->tid, SIGSTOP);
 	return error;
+}
+
+void remote_reap(struct remote *remote)
+{
+	int status;
+
+	while (remote->seized && !remote_wait(remote->tid, &status))
+		ptrace(PTRACE_CONT, remote->tid, 0, 0);
+	remote->seized = false;
 }
 
 /* ---- memory ------------------------------------------------------------------------------- */

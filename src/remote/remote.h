@@ -72,6 +72,11 @@ struct remote {
  */
 int remote_seize(struct remote *remote, pid_t tid, unsigned long options);
 int remote_wait_stop(struct remote *remote);
+/*
+ * From now on, waits that last longer than this end with -ETIMEDOUT (a task that does not stop,
+ * because it hangs in the kernel); 0 seconds: wait for ever again.  Uses SIGALRM.
+ */
+void remote_deadline(unsigned int seconds);
 /* A newborn that a batch of its parent cloned: waits for its first stop. */
 int remote_adopt(struct remote *remote, pid_t tid);
 
@@ -100,6 +105,9 @@ uint64_t remote_area_code(size_t threads);
 
 /* Puts registers and mask back and lets go.  A thread in a job-control stop stays stopped. */
 int remote_release(struct remote *remote);
+
+/* Waits until a thread that was sent SIGKILL, or made to exit, is gone. */
+void remote_reap(struct remote *remote);
 
 /* Memory of the other process; all of it, or a negative errno. */
 int remote_read(const struct remote_space *space, uint64_t address, void *data, size_t size);

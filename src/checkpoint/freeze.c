@@ -1,0 +1,485 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "checkpoint/freeze.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/array.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/report.h"
+#include "checkpoint/checkpoint.h"
+#include "checkpoint/guardian.h"
+
+typedef ARRAY(pid_t) pid_array;
+typedef ARRAY(struct task *) task_array;
+
+static int by_number(const void *a, const void *b)
+{
+	const pid_t *x = a, *y = b;
+
+	return (*x > *y) - (*x < *y);
+}
+
+/* ---- what /proc says of a process --------------------------------------------------------- */
+
+struct proc_stat {
+	char state;
+	pid_t ppid, pgid, sid;
+};
+
+static int read_stat(const struct task *task, struct proc_stat *stat)
+{
+	autofree char *text = NULL;
+	int error = fd_read_file(task->proc, "stat", &text, NULL);
+
+	if (error)
+		return error;
+
+	/* The name may hold parentheses and blanks: what follows begins after the last one. */
+	const char *rest = strrchr(text, ')');
+
+	if (!rest || sscanf(rest, ") %c %d %d %d", &stat->state, &stat->ppid, &stat->pgid,
+			    &stat->sid) != 4)
+		return -EIO;
+	return 0;
+}
+
+struct proc_status {
+	uint64_t ignored, caught, pending;
+	unsigned int seccomp;
+	pid_t tracer;
+};
+
+static int read_status(const struct task *task, struct proc_status *status)
+{
+	autofree char *text = NULL;
+	int error = fd_read_file(task->proc, "status", &text, NULL);
+
+	*status = (struct proc_status){ 0 };
+	if (error)
+		return error;
+	/* "Name:" comes first and cannot hold a newline: the kernel escapes it. */
+	for (char *line = text; line; line = strchr(line, '\n')) {
+		line += *line == '\n';
+		sscanf(line, "TracerPid: %d", &status->tracer);
+		sscanf(line, "ShdPnd: %" SCNx64, &status->pending);
+		sscanf(line, "SigIgn: %" SCNx64, &status->ignored);
+		sscanf(line, "SigCgt: %" SCNx64, &status->caught);
+		sscanf(line, "Seccomp: %u", &status->seccomp);
+	}
+	return 0;
+}
+
+static bool is_zombie(const struct task *task)
+{
+	struct proc_stat stat;
+
+	return read_stat(task, &stat) || stat.state == 'Z' || stat.state == 'X';
+}
+
+/* ---- threads ------------------------------------------------------------------------------ */
+
+static int list_threads(const struct task *task, pid_array *tids)
+{
+	int fd = openat(task->proc, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *directory = fd < 0 ? NULL : fdopendir(fd);
+
+	if (!directory) {
+		int error = -errno;
+
+		fd_close(&fd);
+		return error;
+	}
+	tids->count = 0;
+	for (struct dirent *entry; (entry = readdir(directory));)
+		if (entry->d_name[0] != '.')
+			*(pid_t *)array_push(tids) = atoi(entry->d_name);
+	closedir(directory);
+	qsort(tids->items, tids->count, sizeof(*tids->items), by_number);
+	return 0;
+}
+
+/* The link count of /proc/PID/task tells the number of threads without listing them. */
+static size_t count_threads(const struct task *task)
+{
+	struct stat stat;
+
+	return fstatat(task->proc, "task", &stat, 0) < 0 ? 0 : stat.st_nlink - 2;
+}
+
+/* Seizes what is new in the list and waits until it stands.  The leader is done already. */
+static int seize_threads(struct checkpoint *checkpoint, struct task *task, const pid_array *tids)
+{
+	struct thread *before = task->threads;
+	size_t known = 0, count = 0;
+	int error = 0;
+
+	task->threads = arena_new_array(checkpoint->arena, struct thread, tids->count + 1);
+	task->threads[count++] = before[0];
+	for (size_t i = 0; i < tids->count; i++) {
+		pid_t tid = tids->items[i];
+
+		if (tid == task->pid)
+			continue;
+		/* Both lists are sorted, behind the leader. */
+		while (known + 1 < task->thread_count && before[known + 1].tid < tid)
+			known++;
+		if (known + 1 < task->thread_count && before[known + 1].tid == tid) {
+			task->threads[count++] = before[known + 1];
+			continue;
+		}
+
+		struct thread *thread = &task->threads[count];
+
+		*thread = (struct thread){ .task = task, .tid = tid };
+		error = remote_seize(&thread->remote, tid, 0);
+		if (!error)
+			count++;
+		else if (error != -ESRCH && error != -EPERM) /* it ended meanwhile, or is dead */
+			break;
+		error = 0;
+	}
+	task->thread_count = count;
+	if (error)
+		return error;
+
+	size_t standing = 0;
+
+	for (size_t i = 0; i < task->thread_count; i++) {
+		struct thread *thread = &task->threads[i];
+
+		if (i && !thread->core) {
+			error = remote_wait_stop(&thread->remote);
+			if (error == -ESRCH)
+				continue;
+			if (error)
+				return error;
+			thread->core = ARENA_MESSAGE(checkpoint->arena, core_entry, CoreEntry);
+		}
+		task->threads[standing++] = *thread;
+	}
+	task->thread_count = standing;
+	return 0;
+}
+
+static int freeze_threads(struct checkpoint *checkpoint, struct task *task)
+{
+	pid_array tids = { 0 };
+	int error = 0;
+
+	while (!error && count_threads(task) != task->thread_count) {
+		size_t before = task->thread_count;
+
+		error = list_threads(task, &tids);
+		if (!error)
+			error = seize_threads(checkpoint, task, &tids);
+		/* A thread that is exiting is listed but cannot be seized: let it. */
+		if (!error && task->thread_count == before)
+			usleep(100);
+	}
+	array_free(&tids);
+	return error;
+}
+
+/* ---- one process -------------------------------------------------------------------------- */
+
+static int report_seize(struct task *task, int error)
+{
+	struct proc_status status;
+
+	if (error == -ETIMEDOUT)
+		return FAIL(ETIMEDOUT, SUBJECT("pid %d", task->pid),
+			    "it hangs in the kernel (see /proc/PID/stack); try again, or with a "
+			    "longer --timeout",
+			    "it did not stop in time");
+	if (error == -EPERM && !read_status(task, &status) && status.tracer)
+		return FAIL(EBUSY, SUBJECT("pid %d", task->pid),
+			    "detach the debugger or strace first", "it is traced by pid %d",
+			    status.tracer);
+	if (error == -EPERM)
+		return FAIL(EPERM, SUBJECT("pid %d", task->pid),
+			    "run stasis as root, or with CAP_SYS_PTRACE in its user namespace",
+			    "stasis is not allowed to trace it");
+	return FAIL(-error, SUBJECT("pid %d", task->pid), NULL, "cannot be frozen: %s",
+		    strerror(-error));
+}
+
+static int freeze_leader(struct checkpoint *checkpoint, struct task *task)
+{
+	struct thread *leader = arena_new_object(checkpoint->arena, struct thread);
+	int error;
+
+	*leader = (struct thread){ .task = task, .tid = task->pid };
+	leader->core = ARENA_MESSAGE(checkpoint->arena, core_entry, CoreEntry);
+	task->threads = leader;
+	task->thread_count = 1;
+	error = remote_seize(&leader->remote, task->pid, 0);
+	if (!error)
+		error = remote_wait_stop(&leader->remote);
+	return error;
+}
+
+static int describe_frozen(struct task *task)
+{
+	struct proc_stat stat;
+	struct proc_status status;
+	int error = read_stat(task, &stat);
+
+	if (!error && task->state != TASK_DEAD)
+		error = read_status(task, &status);
+	if (error)
+		return FAIL(-error, SUBJECT("pid %d", task->pid), NULL, "cannot read its state: %s",
+			    strerror(-error));
+	task->ppid = stat.ppid;
+	task->pgid = stat.pgid;
+	task->sid = stat.sid;
+	if (task->state == TASK_DEAD)
+		return 0;
+	task->space = (struct remote_space){ .pid = task->pid, .ignored = status.ignored,
+					     .caught = status.caught, .pending = status.pending };
+	if (status.seccomp)
+		return REFUSE(SUBJECT("pid %d", task->pid),
+			      "run it without seccomp (containers: seccomp=unconfined)",
+			      "it has %s, which stasis cannot checkpoint yet",
+			      status.seccomp == 1 ? "seccomp's strict mode" : "a seccomp filter");
+	return 0;
+}
+
+/* A new task of the tree, frozen.  1: it was gone before it could be. */
+static int freeze_task(struct checkpoint *checkpoint, pid_t pid, struct task *parent,
+		       struct task **frozen)
+{
+	struct task *task = arena_new_object(checkpoint->arena, struct task);
+	char path[32];
+	int error;
+
+	*task = (struct task){ .pid = pid, .parent = parent, .state = TASK_ALIVE, .pidfd = -1 };
+	snprintf(path, sizeof(path), "/proc/%d", pid);
+	task->proc = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (task->proc < 0)
+		return errno == ENOENT ? 1 : report_seize(task, -errno);
+	task->pidfd = syscall(SYS_pidfd_open, pid, 0);
+	*frozen = task;
+
+	error = freeze_leader(checkpoint, task);
+	if (error == -EPERM || error == -ESRCH) {
+		if (!is_zombie(task))
+			return report_seize(task, error);
+		if (count_threads(task) > 1)
+			return REFUSE(SUBJECT("pid %d", pid), "end it, or let all its threads end",
+				      "its first thread has ended while others run on");
+		task->state = TASK_DEAD;
+		task->threads[0].remote.seized = false;
+		error = 0;
+	} else if (!error) {
+		error = freeze_threads(checkpoint, task);
+		task->state = task->threads[0].remote.group_stop ? TASK_STOPPED : TASK_ALIVE;
+	}
+	return error ? report_seize(task, error) : describe_frozen(task);
+}
+
+/* ---- the tree ----------------------------------------------------------------------------- */
+
+static int add_children(struct checkpoint *checkpoint, struct task *parent, task_array *found)
+{
+	autofree char *text = NULL;
+
+	for (size_t i = 0; i < parent->thread_count; i++) {
+		char name[48];
+
+		snprintf(name, sizeof(name), "task/%d/children", parent->threads[i].tid);
+		int error = fd_read_file(parent->proc, name, &text, NULL);
+
+		if (error)
+			return FAIL(-error, SUBJECT("pid %d", parent->pid),
+				    "the kernel needs CONFIG_PROC_CHILDREN",
+				    "cannot list its children: %s", strerror(-error));
+		for (char *at = text, *end; *at; at = end) {
+			pid_t pid = strtol(at, &end, 10);
+
+			if (end == at)
+				break;
+			if (hash_get(&checkpoint->tree.by_pid, pid))
+				continue;
+			if (pid == getpid())
+				return FAIL(EINVAL, SUBJECT("pid %d", parent->pid),
+					    "run stasis from outside the tree of processes",
+					    "the tree to dump has stasis itself in it");
+
+			struct task *task = NULL;
+
+			error = freeze_task(checkpoint, pid, parent, &task);
+			if (task) {
+				hash_put(&checkpoint->tree.by_pid, pid, task);
+				*(struct task **)array_push(found) = task;
+			}
+			if (error < 0)
+				return error;
+		}
+		free(text);
+		text = NULL;
+	}
+	return 0;
+}
+
+/* Parents and children refer to each other by pointer; the order is parents first. */
+static void link_tree(struct checkpoint *checkpoint)
+{
+	struct tree *tree = &checkpoint->tree;
+
+	tree_each_task (tree, task) {
+		if (task->parent)
+			task->parent->child_count++;
+		for (size_t i = 0; i < task->thread_count; i++)
+			task->threads[i].task = task;
+	}
+	tree_each_task (tree, task) {
+		task->children = arena_new_array(checkpoint->arena, struct task *, task->child_count);
+		task->child_count = 0;
+	}
+	tree_each_task (tree, task)
+		if (task->parent)
+			task->parent->children[task->parent->child_count++] = task;
+}
+
+int tree_freeze(struct checkpoint *checkpoint, pid_t root)
+{
+	struct tree *tree = &checkpoint->tree;
+	task_array tasks = { 0 };
+	struct task *first = NULL;
+	int error;
+
+	remote_deadline(checkpoint->options->timeout);
+	error = root == getpid() ? FAIL(EINVAL, SUBJECT("pid %d", root), NULL,
+					"stasis cannot dump itself") :
+				   freeze_task(checkpoint, root, NULL, &first);
+	if (error == 1)
+		error = FAIL(ESRCH, SUBJECT("pid %d", root), "give the pid of a running process to -t",
+			     "there is no such process");
+	if (!error && first->state == TASK_DEAD)
+		error = FAIL(ESRCH, SUBJECT("pid %d", root), NULL, "it is a zombie: nothing is left of it");
+	if (first) {
+		hash_put(&tree->by_pid, root, first);
+		*(struct task **)array_push(&tasks) = first;
+	}
+	/*
+	 * A frozen task gets no children by itself, but inherits those of a dying descendant if it
+	 * is a subreaper: go over all of them until nothing is new.
+	 */
+	for (size_t before = 0; !error && before != tasks.count;) {
+		before = tasks.count;
+		for (size_t i = 0; i < tasks.count && !error; i++)
+			if (tasks.items[i]->state != TASK_DEAD)
+				error = add_children(checkpoint, tasks.items[i], &tasks);
+	}
+	remote_deadline(0);
+	tree->tasks = arena_copy(checkpoint->arena, tasks.items, tasks.count * sizeof(*tasks.items));
+	tree->count = tasks.count;
+	array_free(&tasks);
+	link_tree(checkpoint);
+	return error;
+}
+
+/* ---- batches and release ------------------------------------------------------------------ */
+
+static struct remote **remotes_of(struct checkpoint *checkpoint, struct task *task)
+{
+	struct remote **remotes = arena_new_array(checkpoint->arena, struct remote *,
+						  task->thread_count);
+
+	for (size_t i = 0; i < task->thread_count; i++)
+		remotes[i] = &task->threads[i].remote;
+	return remotes;
+}
+
+int tree_open(struct checkpoint *checkpoint)
+{
+	int result = 0;
+
+	tree_each_task (&checkpoint->tree, task) {
+		if (task->state == TASK_DEAD)
+			continue;
+		int error = remote_open(&task->space, remotes_of(checkpoint, task),
+					task->thread_count);
+
+		if (error)
+			result = error;
+	}
+	return result;
+}
+
+static int release_task(struct checkpoint *checkpoint, struct task *task, enum tree_end end)
+{
+	int error = 0;
+
+	if (task->space.code)
+		error = remote_close(&task->space, remotes_of(checkpoint, task), task->thread_count);
+	if (end == TREE_STOP && task->state == TASK_ALIVE)
+		kill(task->pid, SIGSTOP);
+	for (size_t i = 0; i < task->thread_count; i++) {
+		int released = remote_release(&task->threads[i].remote);
+
+		if (released && released != -ESRCH && !error)
+			error = FAIL(-released, SUBJECT("thread %d", task->threads[i].tid), NULL,
+				     "cannot be released: %s", strerror(-released));
+	}
+	return error;
+}
+
+static int kill_tree(struct checkpoint *checkpoint)
+{
+	struct tree *tree = &checkpoint->tree;
+	struct guardian guardian = { 0 };
+	int error = 0;
+
+	if (tree->count > 1) {
+		int *pidfds = arena_new_array(checkpoint->arena, int, tree->count);
+		size_t count = 0;
+
+		tree_each_task (tree, task)
+			pidfds[count++] = task->pidfd;
+		error = guardian_arm(&guardian, pidfds, count);
+	}
+	if (error)
+		return FAIL(-error, SUBJECT("pid %d", tree->tasks[0]->pid), NULL,
+			    "cannot start the guardian of its end: %s", strerror(-error));
+	tree_each_task (tree, task)
+		kill(task->pid, SIGKILL);
+	/* The tracer hears of each thread, of the leader last. */
+	tree_each_task (tree, task)
+		for (size_t i = task->thread_count; i-- > 0;)
+			remote_reap(&task->threads[i].remote);
+	guardian_dismiss(&guardian);
+	return 0;
+}
+
+int tree_release(struct checkpoint *checkpoint, enum tree_end end)
+{
+	int result = 0;
+
+	if (end == TREE_KILL)
+		result = kill_tree(checkpoint);
+	else
+		tree_each_task (&checkpoint->tree, task) {
+			int error = release_task(checkpoint, task, end);
+
+			if (error)
+				result = error;
+		}
+	tree_each_task (&checkpoint->tree, task) {
+		fd_close(&task->proc);
+		fd_close(&task->pidfd);
+	}
+	hash_free(&checkpoint->tree.by_pid);
+	return result;
+}
