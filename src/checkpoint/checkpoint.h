@@ -20,6 +20,8 @@ struct checkpoint {
 	uint64_t own_namespaces[NAMESPACE_KINDS]; /* dump: inodes of stasis' own; 0: not read yet */
 	struct file_table files;
 	struct remote_channel channel;	/* restore: descriptors for the tasks */
+	uint64_t area;			/* restore: address of the area in all tasks, */
+	size_t area_threads;		/* and how many slots it has */
 	struct checkpoint_stats {	/* what stats-dump and stats-restore hold; microseconds */
 		uint64_t freezing_time, frozen_time, memdump_time, memwrite_time;
 		uint64_t pages_scanned, pages_written, shpages_scanned, shpages_written;

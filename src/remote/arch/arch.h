@@ -21,6 +21,9 @@ struct arch_regs {
 
 struct remote_call;
 
+/* The end of the addresses a task can have. */
+#define ARCH_TASK_SIZE 0x7ffffffff000ull
+
 /* The loop: position independent, needs no stack, changes no flags. */
 extern const unsigned char arch_loop[];
 size_t arch_loop_size(void);

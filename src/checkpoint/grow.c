@@ -1,0 +1,600 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "checkpoint/grow.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <linux/sched.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/phase.h"
+#include "base/report.h"
+#include "checkpoint/checkpoint.h"
+#include "memory/memory.h"
+
+enum { NEWBORN_OPTIONS = PTRACE_O_EXITKILL | PTRACE_O_TRACECLONE | PTRACE_O_TRACEFORK |
+			 PTRACE_O_TRACEVFORK };
+
+static int cannot_clone(pid_t pid, int error)
+{
+	if (error == -EEXIST)
+		return FAIL(EEXIST, SUBJECT("pid %d", pid),
+			    "end the process that has it, or restore in a new pid namespace "
+			    "(unshare --pid)",
+			    "cannot be restored: the id is taken");
+	if (error == -EINVAL)
+		return FAIL(EINVAL, SUBJECT("pid %d", pid), "raise /proc/sys/kernel/pid_max",
+			    "cannot be restored: ids do not go that far here");
+	if (error == -EPERM)
+		return FAIL(EPERM, SUBJECT("pid %d", pid),
+			    "run stasis as root, or with CAP_CHECKPOINT_RESTORE",
+			    "stasis is not allowed to choose process ids");
+	return FAIL(-error, SUBJECT("pid %d", pid), NULL, "cannot be cloned: %s", strerror(-error));
+}
+
+/* ---- what the newborn share --------------------------------------------------------------- */
+
+/* The far end's number in the tasks: above all the numbers they will use. */
+static int make_channel(struct checkpoint *checkpoint)
+{
+	struct remote_channel *channel = &checkpoint->channel;
+	struct rlimit limit;
+	uint32_t number = 16;
+	int ends[2];
+
+	tree_each_task (&checkpoint->tree, task)
+		for (size_t i = 0; i < task->fdinfo_count; i++)
+			if (task->fdinfo[i]->fd >= number)
+				number = task->fdinfo[i]->fd + 1;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
+		return FAIL(errno, SUBJECT("restore"), NULL, "cannot make a socket pair: %s",
+			    strerror(errno));
+	channel->near = ends[0];
+	channel->far = fcntl(ends[1], F_DUPFD_CLOEXEC, number);
+	close(ends[1]);
+	if (channel->far < 0) {
+		getrlimit(RLIMIT_NOFILE, &limit);
+		return FAIL(EMFILE, SUBJECT("restore"), "raise the limit (ulimit -Hn) and try again",
+			    "a task has descriptor %u, above the limit of %llu open files here",
+			    number - 1, (unsigned long long)limit.rlim_cur);
+	}
+	channel->number = channel->far;
+	return 0;
+}
+
+static int make_area(struct checkpoint *checkpoint)
+{
+	size_t threads = 1;
+
+	tree_each_task (&checkpoint->tree, task)
+		if (task->thread_count > threads)
+			threads = task->thread_count;
+
+	uint64_t size = remote_area_size(threads), code = remote_area_code(threads);
+	int error = memory_area(checkpoint, size, &checkpoint->area);
+
+	if (error)
+		return error;
+	checkpoint->area_threads = threads;
+	/* The root is born with a copy of it. */
+	char *area = mmap((void *)checkpoint->area, size, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE | MAP_NORESERVE, -1, 0);
+
+	if (area == MAP_FAILED)
+		return FAIL(errno, SUBJECT("restore"), NULL, "cannot map the area at %#llx: %s",
+			    (unsigned long long)checkpoint->area, strerror(errno));
+	remote_fill_area(area, threads);
+	if (mprotect(area + code, size - code, PROT_READ | PROT_EXEC) < 0)
+		return FAIL(errno, SUBJECT("restore"), NULL, "cannot make the loop executable: %s",
+			    strerror(errno));
+	return 0;
+}
+
+/* ---- births ------------------------------------------------------------------------------- */
+
+/*
+ * A signal to end batches with.  stasis sees it before the task does, whatever its action; it must
+ * only not be one that the task is about to have pending.
+ */
+static int choose_bell(const struct thread *thread)
+{
+	const SignalQueueEntry *queues[] = {
+		thread->core && thread->core->thread_core ? thread->core->thread_core->signals_p : NULL,
+		thread->task && thread->task->threads[0].core && thread->task->threads[0].core->tc ?
+			thread->task->threads[0].core->tc->signals_s :
+			NULL,
+	};
+	uint64_t taken = 1ull << (SIGKILL - 1) | 1ull << (SIGSTOP - 1) | 1ull << (SIGCONT - 1);
+
+	for (size_t q = 0; q < 2; q++)
+		for (size_t i = 0; queues[q] && i < queues[q]->n_signals; i++) {
+			int signo = 0;
+
+			if (queues[q]->signals[i]->siginfo.len >= sizeof(signo))
+				memcpy(&signo, queues[q]->signals[i]->siginfo.data, sizeof(signo));
+			if (signo >= 1 && signo <= 64)
+				taken |= 1ull << (signo - 1);
+		}
+	for (int signo = SIGURG; signo <= 64; signo++)
+		if (!(taken & 1ull << (signo - 1)))
+			return signo;
+	for (int signo = 1; signo < SIGURG; signo++)
+		if (!(taken & 1ull << (signo - 1)))
+			return signo;
+	return 0; /* call by call, then */
+}
+
+static void use_area(struct checkpoint *checkpoint, struct thread *thread, struct remote_space *space,
+		     size_t slot)
+{
+	if (slot == 0)
+		*space = (struct remote_space){
+			.pid = thread->tid, .area = checkpoint->area,
+			.area_size = remote_area_size(checkpoint->area_threads),
+			.code = checkpoint->area + remote_area_code(checkpoint->area_threads),
+		};
+	remote_use_slot(&thread->remote, space, slot);
+	thread->remote.bell = choose_bell(thread);
+}
+
+/* Until it is seized, the newborn ends by itself when stasis does. */
+static _Noreturn void wait_to_be_seized(int life, int ours)
+{
+	char byte;
+
+	close(ours);
+	while (read(life, &byte, 1) < 0 && errno == EINTR)
+		;
+	_exit(1);
+}
+
+static int clone_root(struct checkpoint *checkpoint, struct task *root, int life[2])
+{
+	pid_t pid = root->pid;
+	struct clone_args args = { .exit_signal = SIGCHLD, .set_tid = (uintptr_t)&pid,
+				   .set_tid_size = 1 };
+
+	if (checkpoint->options->restore_sibling)
+		args.flags |= CLONE_PARENT;
+	if (args.flags & CLONE_PARENT)
+		args.exit_signal = 0; /* it is that of stasis, then */
+
+	long born = syscall(SYS_clone3, &args, sizeof(args));
+
+	if (born == 0)
+		wait_to_be_seized(life[0], life[1]);
+	return born < 0 ? cannot_clone(pid, -errno) : 0;
+}
+
+/* Takes everything of stasis' own away from the root: registered areas, descriptors, memory. */
+static int empty_root(struct checkpoint *checkpoint, struct remote *remote)
+{
+	uint64_t area = checkpoint->area, end = area + remote->space->area_size;
+	int channel = checkpoint->channel.number;
+	struct __ptrace_rseq_configuration rseq = { 0 };
+	struct batch batch;
+	int error;
+
+	batch_begin(&batch, remote);
+	if (ptrace(PTRACE_GET_RSEQ_CONFIGURATION, remote->tid, sizeof(rseq), &rseq) > 0 &&
+	    rseq.rseq_abi_pointer)
+		batch_call(&batch, SYS_rseq, rseq.rseq_abi_pointer, rseq.rseq_abi_size,
+			   1 /* RSEQ_FLAG_UNREGISTER */, rseq.signature);
+	batch_call(&batch, SYS_set_robust_list, 0, 24 /* sizeof(struct robust_list_head) */);
+	batch_call(&batch, SYS_close_range, 0, channel - 1);
+	batch_call(&batch, SYS_close_range, channel + 1, ~0u);
+	batch_call(&batch, SYS_munmap, 0, area);
+	batch_call(&batch, SYS_munmap, end, ARCH_TASK_SIZE - end);
+	error = batch_run(&batch);
+	if (!error)
+		error = batch_check(&batch, "an empty process");
+	batch_end(&batch);
+	return error;
+}
+
+static int bear_root(struct checkpoint *checkpoint, struct task *root)
+{
+	struct thread *leader = &root->threads[0];
+	int life[2], error;
+
+	if (pipe2(life, O_CLOEXEC) < 0)
+		return FAIL(errno, SUBJECT("restore"), NULL, "cannot make a pipe: %s", strerror(errno));
+	error = clone_root(checkpoint, root, life);
+	if (!error) {
+		root->pidfd = syscall(SYS_pidfd_open, root->pid, 0);
+		error = remote_seize(&leader->remote, root->pid, NEWBORN_OPTIONS);
+		if (!error)
+			error = remote_wait_stop(&leader->remote);
+		if (error)
+			error = FAIL(-error, task_subject(root), NULL, "cannot be seized: %s",
+				     strerror(-error));
+	}
+	close(life[0]);
+	close(life[1]);
+	if (error)
+		return error;
+	use_area(checkpoint, leader, &root->space, 0);
+	return empty_root(checkpoint, &leader->remote);
+}
+
+/* A remote clone3 of one process; its first thread is `newborn`. */
+static int bear(struct checkpoint *checkpoint, struct remote *parent, struct thread *newborn,
+		struct remote_space *space)
+{
+	pid_t pid = newborn->tid;
+	struct clone_args args = { .exit_signal = SIGCHLD, .set_tid_size = 1 };
+	struct batch batch;
+	int error;
+
+	batch_begin(&batch, parent);
+	args.set_tid = batch_input(&batch, &pid, sizeof(pid));
+	batch_call(&batch, SYS_clone3, batch_input(&batch, &args, sizeof(args)), sizeof(args));
+	error = batch_run(&batch);
+	if (!error && batch_result(&batch, 0) < 0)
+		error = batch_result(&batch, 0);
+	batch_end(&batch);
+	if (!error)
+		error = remote_adopt(&newborn->remote, pid);
+	if (error)
+		return cannot_clone(pid, error);
+	use_area(checkpoint, newborn, space, 0);
+	return 0;
+}
+
+static int bear_task(struct checkpoint *checkpoint, struct remote *parent, struct task *task)
+{
+	int error = bear(checkpoint, parent, &task->threads[0], &task->space);
+
+	if (!error)
+		task->pidfd = syscall(SYS_pidfd_open, task->pid, 0);
+	return error;
+}
+
+static int bear_threads(struct checkpoint *checkpoint, struct task *task)
+{
+	struct clone_args args = { .flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND |
+					    CLONE_THREAD | CLONE_SYSVSEM,
+				   .set_tid_size = 1 };
+	struct batch batch;
+	int error = 0;
+
+	batch_begin(&batch, task_leader(task));
+	for (size_t i = 1; i < task->thread_count && !error;) {
+		size_t first = i;
+
+		for (; i < task->thread_count && batch_fits(&batch, 1, sizeof(args) + 32); i++) {
+			args.set_tid = batch_input(&batch, &task->threads[i].tid, sizeof(pid_t));
+			batch_call(&batch, SYS_clone3, batch_input(&batch, &args, sizeof(args)),
+				   sizeof(args));
+		}
+		error = batch_run(&batch);
+		for (size_t k = first; k < i && !error; k++) {
+			struct thread *thread = &task->threads[k];
+
+			error = batch_result(&batch, k - first) < 0 ? (int)batch_result(&batch, k - first) :
+								     0;
+			if (!error)
+				error = remote_adopt(&thread->remote, thread->tid);
+			if (error)
+				error = cannot_clone(thread->tid, error);
+			else
+				use_area(checkpoint, thread, &task->space, k);
+		}
+		batch_reset(&batch);
+	}
+	batch_end(&batch);
+	return error;
+}
+
+/* ---- helpers: short-lived tasks that stand in for ones that are gone ---------------------- */
+
+static int start_helper(struct checkpoint *checkpoint, struct task *parent, pid_t pid,
+			struct task *helper, struct thread *thread)
+{
+	*helper = (struct task){ .pid = pid, .threads = thread, .thread_count = 1, .pidfd = -1,
+				 .proc = -1 };
+	*thread = (struct thread){ .task = helper, .tid = pid };
+	return bear(checkpoint, task_leader(parent), thread, &helper->space);
+}
+
+/* Ends a thread's process; its parent is not told yet. */
+static int end_by_exit(struct remote *remote, int code)
+{
+	int64_t result = remote_syscall(remote, SYS_exit_group, code);
+
+	if (result != -ESRCH)
+		return result < 0 ? (int)result : -EIO;
+	remote->seized = false;
+	return 0;
+}
+
+static int end_helper(struct task *parent, struct task *helper)
+{
+	int error = end_by_exit(task_leader(helper), 0);
+
+	if (!error)
+		error = remote_syscall(task_leader(parent), SYS_wait4, helper->pid, 0, __WALL);
+	if (error == helper->pid)
+		return 0;
+	return FAIL(error < 0 ? -error : EIO, SUBJECT("pid %d", helper->pid), NULL,
+		    "the helper for its session or process group did not end as it should");
+}
+
+/* The children of a subreaper whose session's leader is gone: one helper for each session. */
+static int bear_orphans(struct checkpoint *checkpoint, struct task *task)
+{
+	for (size_t i = 0; i < task->child_count; i++) {
+		struct task *first = task->children[i], helper;
+		struct thread thread;
+		int error;
+
+		if (!first->lost_session || first->threads[0].remote.tid)
+			continue;
+		error = remote_syscall(task_leader(task), SYS_prctl, PR_SET_CHILD_SUBREAPER, 1);
+		if (!error)
+			error = start_helper(checkpoint, task, first->birth_sid, &helper, &thread);
+		if (!error && remote_syscall(&thread.remote, SYS_setsid) != helper.pid)
+			error = -EPERM;
+		for (size_t k = i; k < task->child_count && !error; k++)
+			if (task->children[k]->lost_session &&
+			    task->children[k]->birth_sid == first->birth_sid)
+				error = bear_task(checkpoint, &thread.remote, task->children[k]);
+		if (!error)
+			error = end_helper(task, &helper);
+		if (error)
+			return error;
+	}
+	return 0;
+}
+
+/* ---- the tree ----------------------------------------------------------------------------- */
+
+static int bear_children(struct checkpoint *checkpoint, struct task *task, bool early, bool inheriting)
+{
+	for (size_t i = 0; i < task->child_count; i++) {
+		struct task *child = task->children[i];
+		int error;
+
+		if (child->lost_session || child->before_setsid != early ||
+		    memory_inherits(child) != inheriting)
+			continue;
+		error = bear_task(checkpoint, task_leader(task), child);
+		if (error)
+			return error;
+	}
+	return 0;
+}
+
+static bool has_early_heirs(const struct task *task)
+{
+	for (size_t i = 0; i < task->child_count; i++)
+		if (task->children[i]->before_setsid && memory_inherits(task->children[i]))
+			return true;
+	return false;
+}
+
+static int make_session(struct task *task)
+{
+	int64_t sid;
+
+	if (task->sid != task->pid)
+		return 0;
+	sid = remote_syscall(task_leader(task), SYS_setsid);
+	return sid == task->sid ? 0 :
+				  FAIL(sid < 0 ? -sid : EIO, task_subject(task), NULL,
+				       "cannot make its session: %s", strerror(sid < 0 ? -sid : EIO));
+}
+
+/*
+ * Children that share no memory with the task are cloned while it is empty, which is cheap; those
+ * that inherit its memory by copy-on-write, when it is filled.
+ */
+static int grow_task(struct checkpoint *checkpoint, struct task *task)
+{
+	bool filled = false;
+	int error = 0;
+
+	if (task->state == TASK_DEAD)
+		return 0;
+	error = bear_children(checkpoint, task, true, false);
+	if (!error && has_early_heirs(task)) {
+		error = memory_restore(checkpoint, task);
+		filled = true;
+		if (!error)
+			error = bear_children(checkpoint, task, true, true);
+	}
+	if (!error)
+		error = make_session(task);
+	if (!error)
+		error = bear_children(checkpoint, task, false, false);
+	if (!error && !filled)
+		error = memory_restore(checkpoint, task);
+	if (!error)
+		error = bear_children(checkpoint, task, false, true);
+	if (!error)
+		error = bear_orphans(checkpoint, task);
+	return error;
+}
+
+int tree_grow(struct checkpoint *checkpoint)
+{
+	struct phase phase = phase_begin("grow", &checkpoint->stats.forking_time);
+	int error = make_channel(checkpoint);
+
+	if (!error)
+		error = make_area(checkpoint);
+	if (!error)
+		error = bear_root(checkpoint, checkpoint->tree.tasks[0]);
+	tree_each_task (&checkpoint->tree, task)
+		if (!error)
+			error = grow_task(checkpoint, task);
+	tree_each_task (&checkpoint->tree, task)
+		if (!error && task->thread_count > 1)
+			error = bear_threads(checkpoint, task);
+	phase_end(&phase);
+	return error;
+}
+
+/* ---- process groups ----------------------------------------------------------------------- */
+
+static int set_group(struct task *task, pid_t pgid)
+{
+	int64_t result = remote_syscall(task_leader(task), SYS_setpgid, 0, pgid);
+
+	return result == 0 ? 0 :
+			     FAIL(-result, task_subject(task), NULL, "cannot join process group %d: %s",
+				  pgid, strerror(-result));
+}
+
+/* In a shell job, the group of the root is the one that stasis itself runs in. */
+static bool keeps_group(const struct checkpoint *checkpoint, const struct task *task)
+{
+	const struct task *root = checkpoint->tree.tasks[0];
+
+	return root->sid != root->pid && task->sid == root->sid && task->pgid == root->pgid;
+}
+
+/* The group's leader is gone: a helper makes the group, and ends when all have joined. */
+static int join_lost_group(struct checkpoint *checkpoint, struct task *first, size_t index)
+{
+	struct tree *tree = &checkpoint->tree;
+	struct task helper;
+	struct thread thread;
+	int error = start_helper(checkpoint, first, first->pgid, &helper, &thread);
+
+	if (!error)
+		error = set_group(&helper, 0);
+	for (size_t i = index; i < tree->count && !error; i++)
+		if (tree->tasks[i]->pgid == first->pgid)
+			error = set_group(tree->tasks[i], first->pgid);
+	return error ? error : end_helper(first, &helper);
+}
+
+int tree_group(struct checkpoint *checkpoint)
+{
+	struct tree *tree = &checkpoint->tree;
+	int error = 0;
+
+	tree_each_task (tree, task)
+		if (!error && task->pgid == task->pid && task->sid != task->pid &&
+		    !keeps_group(checkpoint, task))
+			error = set_group(task, 0);
+	for (size_t i = 0; i < tree->count && !error; i++) {
+		struct task *task = tree->tasks[i];
+
+		if (task->pgid == task->pid || keeps_group(checkpoint, task) ||
+		    getpgid(task->pid) == task->pgid)
+			continue;
+
+		struct task *leader = hash_get(&tree->by_pid, task->pgid);
+
+		error = leader && leader->pid == task->pgid ? set_group(task, task->pgid) :
+							      join_lost_group(checkpoint, task, i);
+	}
+	return error;
+}
+
+/* ---- zombies ------------------------------------------------------------------------------ */
+
+static int end_by_signal(struct task *task, int signo)
+{
+	struct remote *remote = task_leader(task);
+	uint64_t none = 0;
+	struct batch batch;
+	uint64_t action[4] = { 0 }; /* SIG_DFL */
+	int error;
+
+	batch_begin(&batch, remote);
+	/* No core dump, not even one that a helper of the system would take. */
+	batch_call(&batch, SYS_prctl, PR_SET_DUMPABLE, 0);
+	if (signo != SIGKILL && signo != SIGSTOP)
+		batch_call(&batch, SYS_rt_sigaction, signo, batch_input(&batch, action, sizeof(action)), 0,
+			   8);
+	error = batch_run(&batch);
+	batch_end(&batch);
+	if (error)
+		return error;
+	if (ptrace(PTRACE_SETSIGMASK, remote->tid, sizeof(none), &none) < 0 ||
+	    kill(task->pid, signo) < 0 || ptrace(PTRACE_CONT, remote->tid, 0, 0) < 0)
+		return -errno;
+	for (;;) {
+		int status;
+
+		while (waitpid(remote->tid, &status, __WALL) < 0)
+			if (errno != EINTR)
+				return -errno;
+		if (!WIFSTOPPED(status))
+			break;
+		if (ptrace(PTRACE_CONT, remote->tid, 0, WSTOPSIG(status)) < 0)
+			return -errno;
+	}
+	remote->seized = false;
+	return 0;
+}
+
+static int end_zombie(struct task *task)
+{
+	uint32_t status = task->threads[0].core->tc->exit_code;
+	char name[16] = { 0 };
+	struct batch batch;
+	int error;
+
+	strncpy(name, task->threads[0].core->tc->comm, sizeof(name) - 1);
+	batch_begin(&batch, task_leader(task));
+	batch_call(&batch, SYS_prctl, PR_SET_NAME, batch_input(&batch, name, sizeof(name)));
+	error = batch_run(&batch);
+	batch_end(&batch);
+	if (!error)
+		error = status & 0x7f ? end_by_signal(task, status & 0x7f) :
+					end_by_exit(task_leader(task), status >> 8 & 0xff);
+	return error ? FAIL(-error, task_subject(task), NULL, "cannot be made a zombie again: %s",
+			    strerror(-error)) :
+		       0;
+}
+
+int tree_end_zombies(struct checkpoint *checkpoint)
+{
+	tree_each_task (&checkpoint->tree, task) {
+		int error = task->state == TASK_DEAD ? end_zombie(task) : 0;
+
+		if (error)
+			return error;
+	}
+	return 0;
+}
+
+/* ---- the end ------------------------------------------------------------------------------ */
+
+void tree_close(struct checkpoint *checkpoint, bool failed)
+{
+	tree_each_task (&checkpoint->tree, task) {
+		if (failed && task->pidfd >= 0)
+			syscall(SYS_pidfd_send_signal, task->pidfd, SIGKILL, NULL, 0);
+	}
+	/* The root is ours to wait for, and with it goes the last of them. */
+	tree_each_task (&checkpoint->tree, task) {
+		if (failed)
+			for (size_t i = task->thread_count; i-- > 0;)
+				remote_reap(&task->threads[i].remote);
+		fd_close(&task->pidfd);
+	}
+	if (failed && checkpoint->tree.count)
+		waitpid(checkpoint->tree.tasks[0]->pid, NULL, __WALL);
+	if (checkpoint->channel.number) {
+		fd_close(&checkpoint->channel.near);
+		fd_close(&checkpoint->channel.far);
+	}
+	hash_free(&checkpoint->tree.by_pid);
+}

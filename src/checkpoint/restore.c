@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/phase.h"
+#include "base/report.h"
+#include "checkpoint/action.h"
+#include "checkpoint/checkpoint.h"
+#include "checkpoint/grow.h"
+#include "checkpoint/guardian.h"
+#include "checkpoint/images.h"
+#include "checkpoint/plan.h"
+#include "memory/memory.h"
+#include "task/state.h"
+
+/* ---- before any task exists --------------------------------------------------------------- */
+
+/* All ids that are taken, in one answer. */
+static int check_ids(struct checkpoint *checkpoint)
+{
+	int result = 0;
+
+	tree_each_task (&checkpoint->tree, task)
+		for (size_t i = 0; i < task->thread_count; i++) {
+			char path[32];
+
+			snprintf(path, sizeof(path), "/proc/%d", task->threads[i].tid);
+			if (access(path, F_OK) == 0)
+				result = FAIL(EEXIST, SUBJECT("pid %d", task->threads[i].tid),
+					      "end the process that has it, or restore in a new pid "
+					      "namespace (unshare --pid)",
+					      "cannot be restored: the id is taken");
+		}
+	return result;
+}
+
+/* Everything is read and checked, and all problems are found, before anything is made. */
+static int read_checkpoint(struct checkpoint *checkpoint)
+{
+	struct phase phase = phase_begin("read", NULL);
+	int error = images_read(checkpoint);
+
+	if (!error) {
+		check_ids(checkpoint);
+		tree_plan(&checkpoint->tree, checkpoint->options->shell_job);
+		files_read(checkpoint);
+		memory_read(checkpoint);
+		error = report_count() ? -report_get(0)->code : 0;
+	}
+	phase_end(&phase);
+	return error;
+}
+
+/* ---- making the tasks --------------------------------------------------------------------- */
+
+static int restore_files(struct checkpoint *checkpoint)
+{
+	struct phase phase = phase_begin("files", NULL);
+	int error = 0;
+
+	tree_each_task (&checkpoint->tree, task)
+		if (!error && task->state != TASK_DEAD)
+			error = files_restore(checkpoint, task);
+	if (!error)
+		error = files_finish(checkpoint);
+	phase_end(&phase);
+	return error;
+}
+
+static int close_area(struct checkpoint *checkpoint, struct task *task)
+{
+	struct remote **remotes = arena_new_array(checkpoint->arena, struct remote *,
+						  task->thread_count);
+
+	for (size_t i = 0; i < task->thread_count; i++)
+		remotes[i] = &task->threads[i].remote;
+	return remote_close(&task->space, remotes, task->thread_count);
+}
+
+static int release_task(struct task *task)
+{
+	for (size_t i = 0; i < task->thread_count; i++) {
+		int error = remote_release(&task->threads[i].remote);
+
+		if (error)
+			return FAIL(-error, SUBJECT("thread %d", task->threads[i].tid), NULL,
+				    "cannot be let go: %s", strerror(-error));
+	}
+	return 0;
+}
+
+/*
+ * A task that was stopped goes back into its stop now, while its parent stands still: the parent
+ * takes note of it (wait), as it once did, and hears of it no more.
+ */
+static int stop_task(struct checkpoint *checkpoint, struct task *task)
+{
+	int error = close_area(checkpoint, task);
+	int64_t waited;
+
+	if (!error && kill(task->pid, SIGSTOP) < 0)
+		error = -errno;
+	if (!error)
+		error = release_task(task);
+	if (error)
+		return error;
+	if (task->parent)
+		waited = remote_syscall(task_leader(task->parent), SYS_wait4, task->pid, 0,
+					WUNTRACED | __WALL);
+	else if (checkpoint->options->restore_sibling)
+		waited = task->pid; /* whose child it is, waits for it */
+	else
+		waited = waitpid(task->pid, NULL, WUNTRACED | __WALL);
+	return waited == task->pid ? 0 :
+				     FAIL(EIO, task_subject(task), NULL, "did not stop as it was dumped");
+}
+
+static int restore_state(struct checkpoint *checkpoint, struct task *task)
+{
+	int error = task_restore_state(checkpoint, task);
+
+	for (size_t i = 0; i < task->thread_count && !error; i++)
+		error = thread_restore_state(checkpoint, &task->threads[i]);
+	if (!error && task->state == TASK_STOPPED)
+		error = stop_task(checkpoint, task);
+	return error;
+}
+
+/* Children first: what a child does in its last moments must not reach a finished parent. */
+static int restore_states(struct checkpoint *checkpoint)
+{
+	struct phase phase = phase_begin("state", NULL);
+	struct tree *tree = &checkpoint->tree;
+	int error = 0;
+
+	tree_each_task (tree, task)
+		if (!error && task->state != TASK_DEAD)
+			error = memory_finish(checkpoint, task);
+	if (!error)
+		error = tree_end_zombies(checkpoint);
+	for (size_t i = tree->count; i-- > 0 && !error;)
+		if (tree->tasks[i]->state != TASK_DEAD)
+			error = restore_state(checkpoint, tree->tasks[i]);
+	phase_end(&phase);
+	return error;
+}
+
+/* ---- letting go --------------------------------------------------------------------------- */
+
+static int write_pidfile(struct checkpoint *checkpoint)
+{
+	const char *name = checkpoint->options->pidfile;
+	char text[16];
+
+	if (!name)
+		return 0;
+
+	int length = snprintf(text, sizeof(text), "%d", checkpoint->tree.tasks[0]->pid);
+	autofd int fd = openat(checkpoint->workdir, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	int error = fd < 0 ? -errno : fd_write_all(fd, text, length);
+
+	return error ? FAIL(-error, SUBJECT("pid file %s", name), "give another with --pidfile",
+			    "cannot be written: %s", strerror(-error)) :
+		       0;
+}
+
+static int arm_guardian(struct checkpoint *checkpoint, struct guardian *guardian)
+{
+	struct tree *tree = &checkpoint->tree;
+	int *pidfds = arena_new_array(checkpoint->arena, int, tree->count);
+	size_t count = 0;
+	int error;
+
+	tree_each_task (tree, task)
+		pidfds[count++] = task->pidfd;
+	error = guardian_arm(guardian, pidfds, count);
+	return error ? FAIL(-error, SUBJECT("restore"), NULL, "cannot start the guardian: %s",
+			    strerror(-error)) :
+		       0;
+}
+
+static int let_go(struct checkpoint *checkpoint)
+{
+	struct tree *tree = &checkpoint->tree;
+	int error = 0;
+
+	/* What can fail comes first. */
+	tree_each_task (tree, task)
+		if (!error && task->state == TASK_ALIVE)
+			error = close_area(checkpoint, task);
+	tree_each_task (tree, task) {
+		if (error || task->state != TASK_ALIVE)
+			continue;
+		if (checkpoint->options->leave_stopped)
+			kill(task->pid, SIGSTOP);
+		error = release_task(task);
+	}
+	return error;
+}
+
+static int make_tasks(struct checkpoint *checkpoint)
+{
+	const struct options *options = checkpoint->options;
+	pid_t root = checkpoint->tree.tasks[0]->pid;
+	struct guardian guardian = { 0 };
+	int error = tree_grow(checkpoint);
+
+	if (!error)
+		error = restore_files(checkpoint);
+	if (!error)
+		error = tree_group(checkpoint);
+	if (!error)
+		error = arm_guardian(checkpoint, &guardian);
+	if (!error)
+		error = restore_states(checkpoint);
+	if (!error)
+		error = action_run(options, "post-restore", root);
+	if (!error)
+		error = write_pidfile(checkpoint);
+	if (!error)
+		error = let_go(checkpoint);
+	if (!error)
+		guardian_dismiss(&guardian);
+	return error;
+}
+
+static int restore(struct checkpoint *checkpoint)
+{
+	struct phase phase = phase_begin("restore", &checkpoint->stats.restore_time);
+	int error = images_open(checkpoint, false);
+
+	if (!error)
+		error = action_run(checkpoint->options, "pre-restore", 0);
+	if (!error)
+		error = read_checkpoint(checkpoint);
+	if (!error)
+		error = make_tasks(checkpoint);
+	phase_end(&phase);
+	if (!error)
+		images_write_stats(checkpoint, false);
+	return error;
+}
+
+int checkpoint_restore(const struct options *options)
+{
+	struct checkpoint checkpoint = { .options = options, .arena = arena_new(), .images = -1,
+					 .workdir = -1 };
+	int error = restore(&checkpoint);
+	pid_t root = error ? 0 : checkpoint.tree.tasks[0]->pid;
+
+	tree_close(&checkpoint, error);
+	memory_close(&checkpoint);
+	files_close(&checkpoint, error);
+	fd_close(&checkpoint.images);
+	fd_close(&checkpoint.workdir);
+	arena_free(checkpoint.arena);
+	if (error)
+		return error;
+	/* The application runs: what fails from here on is no reason to end it. */
+	action_run(options, "post-resume", root);
+	if (!options->restore_detached)
+		while (waitpid(root, NULL, 0) < 0 && errno == EINTR)
+			;
+	return 0;
+}
