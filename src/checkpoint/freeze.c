@@ -35,6 +35,7 @@ static int by_number(const void *a, const void *b)
 struct proc_stat {
 	char state;
 	pid_t ppid, pgid, sid;
+	int exit_signal; /* what its parent gets when it ends */
 };
 
 static int read_stat(const struct task *task, struct proc_stat *stat)
@@ -48,8 +49,12 @@ static int read_stat(const struct task *task, struct proc_stat *stat)
 	/* The name may hold parentheses and blanks: what follows begins after the last one. */
 	const char *rest = strrchr(text, ')');
 
-	if (!rest || sscanf(rest, ") %c %d %d %d", &stat->state, &stat->ppid, &stat->pgid,
-			    &stat->sid) != 4)
+	/* Fields 3 to 6, and 38. */
+	if (!rest || sscanf(rest,
+			    ") %c %d %d %d %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s "
+			    "%*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %d",
+			    &stat->state, &stat->ppid, &stat->pgid, &stat->sid,
+			    &stat->exit_signal) != 5)
 		return -EIO;
 	return 0;
 }
@@ -243,16 +248,21 @@ static int describe_frozen(struct task *task)
 	task->ppid = stat.ppid;
 	task->pgid = stat.pgid;
 	task->sid = stat.sid;
+	if (stat.exit_signal != SIGCHLD)
+		error = REFUSE(SUBJECT("pid %d", task->pid),
+			       "programs that use clone() this way cannot be checkpointed yet",
+			       "its end is told to its parent by signal %d instead of SIGCHLD",
+			       stat.exit_signal);
 	if (task->state == TASK_DEAD)
-		return 0;
+		return error;
 	task->space = (struct remote_space){ .pid = task->pid, .ignored = status.ignored,
 					     .caught = status.caught, .pending = status.pending };
 	if (status.seccomp)
-		return REFUSE(SUBJECT("pid %d", task->pid),
+		error = REFUSE(SUBJECT("pid %d", task->pid),
 			      "run it without seccomp (containers: seccomp=unconfined)",
 			      "it has %s, which stasis cannot checkpoint yet",
 			      status.seccomp == 1 ? "seccomp's strict mode" : "a seccomp filter");
-	return 0;
+	return error;
 }
 
 /* A new task of the tree, frozen.  1: it was gone before it could be. */
