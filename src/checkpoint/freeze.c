@@ -249,20 +249,22 @@ static int describe_frozen(struct task *task)
 	task->pgid = stat.pgid;
 	task->sid = stat.sid;
 	if (stat.exit_signal != SIGCHLD)
-		error = REFUSE(SUBJECT("pid %d", task->pid),
+		REFUSE(SUBJECT("pid %d", task->pid),
 			       "programs that use clone() this way cannot be checkpointed yet",
-			       "its end is told to its parent by signal %d instead of SIGCHLD",
-			       stat.exit_signal);
+		       "its end is told to its parent by signal %d instead of SIGCHLD",
+		       stat.exit_signal);
 	if (task->state == TASK_DEAD)
-		return error;
+		return 0;
 	task->space = (struct remote_space){ .pid = task->pid, .ignored = status.ignored,
 					     .caught = status.caught, .pending = status.pending };
+	/* A filter would see, and could punish, the system calls of a batch. */
+	task->no_batches = status.seccomp;
 	if (status.seccomp)
-		error = REFUSE(SUBJECT("pid %d", task->pid),
-			      "run it without seccomp (containers: seccomp=unconfined)",
-			      "it has %s, which stasis cannot checkpoint yet",
-			      status.seccomp == 1 ? "seccomp's strict mode" : "a seccomp filter");
-	return error;
+		REFUSE(SUBJECT("pid %d", task->pid),
+		       "run it without seccomp (containers: seccomp=unconfined)",
+		       "it has %s, which stasis cannot checkpoint yet",
+		       status.seccomp == 1 ? "seccomp's strict mode" : "a seccomp filter");
+	return 0;
 }
 
 /* A new task of the tree, frozen.  1: it was gone before it could be. */
@@ -286,8 +288,8 @@ static int freeze_task(struct checkpoint *checkpoint, pid_t pid, struct task *pa
 		if (!is_zombie(task))
 			return report_seize(task, error);
 		if (count_threads(task) > 1)
-			return REFUSE(SUBJECT("pid %d", pid), "end it, or let all its threads end",
-				      "its first thread has ended while others run on");
+			REFUSE(SUBJECT("pid %d", pid), "end it, or let all its threads end",
+			       "its first thread has ended while others run on");
 		task->state = TASK_DEAD;
 		task->threads[0].remote.seized = false;
 		error = 0;
@@ -417,7 +419,8 @@ int tree_open(struct checkpoint *checkpoint)
 	int result = 0;
 
 	tree_each_task (&checkpoint->tree, task) {
-		if (task->state == TASK_DEAD)
+		/* Without its mappings known, its vdso is not known either. */
+		if (task->state == TASK_DEAD || task->no_batches || !task->space.vdso)
 			continue;
 		int error = remote_open(&task->space, remotes_of(checkpoint, task),
 					task->thread_count);

@@ -36,6 +36,7 @@ struct task {
 	size_t thread_count;
 	struct remote_space space;
 	int pidfd; /* or -1 */
+	bool no_batches; /* dump: nothing may run in it; it is refused */
 	int proc;  /* O_PATH descriptor of /proc/PID (dump), or -1 */
 
 	/* How it is born, by tree_plan(). */
