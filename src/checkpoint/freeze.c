@@ -419,8 +419,8 @@ int tree_open(struct checkpoint *checkpoint)
 	int result = 0;
 
 	tree_each_task (&checkpoint->tree, task) {
-		/* Without its mappings known, its vdso is not known either. */
-		if (task->state == TASK_DEAD || task->no_batches || !task->space.vdso)
+		/* Without its mappings, where its vdso is is not known either. */
+		if (task->state == TASK_DEAD || task->no_batches || !task->mm)
 			continue;
 		int error = remote_open(&task->space, remotes_of(checkpoint, task),
 					task->thread_count);
