@@ -8,7 +8,7 @@ CRIU_LINK ?= 0
 # What a fresh Debian 12 lacks: to build, and then to test.
 DEPS = gcc libc6-dev meson ninja-build pkg-config libprotobuf-c-dev protobuf-c-compiler \
 	libcmocka-dev python3
-TEST_DEPS = criu python3-pycriu perl gzip sqlite3 bash util-linux
+TEST_DEPS = criu perl gzip sqlite3 bash util-linux
 
 .PHONY: all deps test-deps demo test bench install sanitize clean
 
