@@ -18,6 +18,7 @@ struct checkpoint {
 	int workdir; /* directory of logs, statistics and the pid file */
 	struct tree tree;
 	uint64_t own_namespaces[NAMESPACE_KINDS]; /* dump: inodes of stasis' own; 0: not read yet */
+	const char *root_cgroups; /* dump: /proc/PID/cgroup of the root */
 	struct file_table files;
 	struct remote_channel channel;	/* restore: descriptors for the tasks */
 	uint64_t area;			/* restore: address of the area in all tasks, */

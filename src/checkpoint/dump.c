@@ -12,7 +12,9 @@
 #include "checkpoint/freeze.h"
 #include "checkpoint/ids.h"
 #include "checkpoint/images.h"
+#include "checkpoint/plan.h"
 #include "memory/memory.h"
+#include "namespace/cgroup.h"
 #include "namespace/namespace.h"
 #include "task/state.h"
 
@@ -26,6 +28,7 @@ static void survey_outside(struct checkpoint *checkpoint)
 			continue;
 		}
 		namespaces_describe(checkpoint, task);
+		cgroups_describe(checkpoint, task);
 		memory_describe(checkpoint, task);
 	}
 }
@@ -42,30 +45,15 @@ static void survey_inside(struct checkpoint *checkpoint)
 	}
 }
 
-/*
- * The restored tree is a session, or part of the session of the stasis that restores it.
- */
-static void survey_session(struct checkpoint *checkpoint)
-{
-	struct task *root = checkpoint->tree.tasks[0];
-
-	if (root->sid != root->pid && !checkpoint->options->shell_job)
-		REFUSE(task_subject(root),
-		       "dump it with --shell-job to restore it in a terminal's session, or start it "
-		       "with setsid",
-		       "it is not a session leader: its session and terminal belong to pid %d",
-		       root->sid);
-}
-
 /* Everything is looked at, and all problems are found, before anything is written. */
 static int survey(struct checkpoint *checkpoint)
 {
 	struct phase phase = phase_begin("survey", NULL);
 
-	survey_session(checkpoint);
 	survey_outside(checkpoint);
 	tree_open(checkpoint);
 	survey_inside(checkpoint);
+	tree_plan(&checkpoint->tree, checkpoint->options->shell_job);
 	phase_end(&phase);
 	return report_count() ? -EOPNOTSUPP : 0;
 }
