@@ -267,3 +267,37 @@ void arch_restart_syscall(struct arch_regs *regs)
 	regs->user.rip -= SYSCALL_SIZE;
 	regs->user.orig_rax = -1;
 }
+
+void arch_set_result(struct arch_regs *regs, int64_t result)
+{
+	regs->user.rax = result;
+	regs->user.orig_rax = -1;
+}
+
+void arch_continue_sleep(struct arch_regs *regs)
+{
+	regs->user.rax = SYS_restart_syscall;
+}
+
+void arch_finish_syscall(struct arch_regs *regs, int64_t result)
+{
+	regs->user.rip += SYSCALL_SIZE;
+	arch_set_result(regs, result);
+}
+
+void arch_set_syscall_nr(struct arch_regs *regs, long nr)
+{
+	regs->user.orig_rax = nr;
+}
+
+long arch_loaded_syscall(const unsigned char code[ARCH_CODE_BEFORE])
+{
+	static const unsigned char mov_eax = 0xb8, mov_rax[] = { 0x48, 0xc7, 0xc0 };
+	const unsigned char *end = code + ARCH_CODE_BEFORE - SYSCALL_SIZE;
+	int32_t number;
+
+	memcpy(&number, end - 4, sizeof(number));
+	if (end[0] != 0x0f || end[1] != 0x05)
+		return -1;
+	return end[-5] == mov_eax || !memcmp(end - 7, mov_rax, sizeof(mov_rax)) ? number : -1;
+}

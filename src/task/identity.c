@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/membarrier.h>
+#include <linux/prctl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fd.h"
+#include "task/part.h"
+
+/*
+ * What a task is called and what it is to the system: name, personality, subreaper, how it is
+ * treated when memory is short or when it crashes, who logged in, which barriers it takes part in.
+ */
+
+enum { COMM_SIZE = 16, ANY_PERSONALITY = -1 };
+enum { GET_REGISTRATIONS = 1 << 9 }; /* MEMBARRIER_CMD_GET_REGISTRATIONS, 6.3 */
+
+/* Barriers that take a registration, which commands of their own make. */
+static const struct barrier {
+	uint32_t command, registration;
+} barriers[] = {
+	{MEMBARRIER_CMD_GLOBAL_EXPEDITED, MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED},
+	{MEMBARRIER_CMD_PRIVATE_EXPEDITED, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED},
+	{MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE,
+	 MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE},
+	{MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_RSEQ},
+};
+
+enum { BARRIERS = sizeof(barriers) / sizeof(*barriers) };
+
+/* ---- dump --------------------------------------------------------------------------------- */
+
+struct asked {
+	char *name;
+	int *subreaper;
+	size_t personality, dumpable, brk, registrations, barriers;
+};
+
+static void *identity_ask(struct inquiry *inquiry)
+{
+	struct asked *asked = arena_new_object(inquiry->arena, struct asked);
+	struct batch *batch = inquiry->batch;
+	uint64_t address;
+
+	asked->name = batch_data(batch, COMM_SIZE, &address);
+	batch_call(batch, SYS_prctl, PR_GET_NAME, address);
+	asked->personality = batch_call(batch, SYS_personality, (uint32_t)ANY_PERSONALITY);
+	if (!inquiry->leader)
+		return asked;
+	asked->subreaper = batch_data(batch, sizeof(*asked->subreaper), &address);
+	batch_call(batch, SYS_prctl, PR_GET_CHILD_SUBREAPER, address);
+	asked->dumpable = batch_call(batch, SYS_prctl, PR_GET_DUMPABLE);
+	asked->brk = batch_call(batch, SYS_brk, 0);
+	asked->registrations = batch_call(batch, SYS_membarrier, GET_REGISTRATIONS, 0, 0);
+	return asked;
+}
+
+/*
+ * Before 6.3 registrations can only be tried out: a private barrier needs one (and does no harm to
+ * a stopped process).  A global one cannot be told; to be registered for it is never wrong, only
+ * slower.
+ */
+static uint32_t try_barriers(struct remote *remote)
+{
+	uint32_t mask = MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED;
+	struct batch batch;
+
+	batch_begin(&batch, remote);
+	for (size_t i = 1; i < BARRIERS; i++)
+		batch_call(&batch, SYS_membarrier, barriers[i].command, 0, 0);
+	if (batch_run(&batch) == 0)
+		for (size_t i = 1; i < BARRIERS; i++)
+			if (batch_result(&batch, i - 1) == 0)
+				mask |= barriers[i].registration;
+	batch_end(&batch);
+	return mask;
+}
+
+static void store_registrations(struct inquiry *inquiry, int64_t registrations)
+{
+	if (registrations == -ENOSYS) /* a kernel without membarrier(2) */
+		return;
+	if (registrations < 0)
+		registrations = try_barriers(&inquiry->thread->remote);
+	if (!registrations)
+		return;
+	inquiry->tc->has_membarrier_registration_mask = true;
+	inquiry->tc->membarrier_registration_mask = registrations;
+}
+
+/* A file with one number.  -ENOENT: a kernel without it. */
+static int read_number(const struct inquiry *inquiry, const char *name, int base, int64_t *number)
+{
+	char text[64], *end;
+	ssize_t length = proc_read(inquiry->task, name, text, sizeof(text));
+
+	if (length == -ENOENT)
+		return length;
+	if (length >= 0) {
+		*number = strtoll(text, &end, base);
+		if (end != text)
+			return 0;
+		length = -EINVAL;
+	}
+	return FAIL(-length, thread_subject(inquiry->thread), NULL,
+		    "cannot read its /proc/PID/%s: %s", name, strerror(-length));
+}
+
+/* The nice value of a session among sessions; the kernel makes a group for each new session. */
+static int store_autogroup(struct inquiry *inquiry)
+{
+	char text[96];
+	int nice;
+
+	if (inquiry->task->pid != inquiry->stat.session ||
+	    proc_read(inquiry->task, "autogroup", text, sizeof(text)) <= 0)
+		return 0;
+	if (sscanf(text, "/autogroup-%*d nice %d", &nice) != 1)
+		return FAIL(EINVAL, thread_subject(inquiry->thread), NULL,
+			    "cannot understand its /proc/PID/autogroup");
+	inquiry->tc->has_autogroup_nice = nice;
+	inquiry->tc->autogroup_nice = nice;
+	return 0;
+}
+
+static int store_files(struct inquiry *inquiry)
+{
+	TaskCoreEntry *tc = inquiry->tc;
+	int64_t number;
+	int error = read_number(inquiry, "oom_score_adj", 10, &number);
+
+	if (!error) {
+		tc->has_oom_score_adj = true;
+		tc->oom_score_adj = number;
+	}
+	if (!error || error == -ENOENT)
+		error = read_number(inquiry, "coredump_filter", 16, &number);
+	if (!error) {
+		tc->has_coredump_filter = true;
+		tc->coredump_filter = number;
+	}
+	if (!error || error == -ENOENT)
+		error = read_number(inquiry, "loginuid", 10, &number);
+	if (!error) {
+		tc->has_loginuid = true;
+		tc->loginuid = number;
+	}
+	return error && error != -ENOENT ? error : store_autogroup(inquiry);
+}
+
+static int identity_answer(struct inquiry *inquiry, void *asked_)
+{
+	const struct asked *asked = asked_;
+	struct batch *batch = inquiry->batch;
+	TaskCoreEntry *tc = inquiry->tc;
+	uint32_t personality = batch_result(batch, asked->personality);
+
+	inquiry->thread_core->comm = arena_strdup(inquiry->arena, asked->name);
+	if (!inquiry->leader) {
+		const TaskCoreEntry *leader = inquiry->task->threads[0].core->tc;
+
+		if (leader && leader->personality != personality)
+			return REFUSE(thread_subject(inquiry->thread),
+				      "let all threads have the same personality(2)",
+				      "its personality is %#x, that of its process %#x",
+				      personality, leader->personality);
+		return 0;
+	}
+	tc->comm = arena_strdup(inquiry->arena, asked->name);
+	tc->task_state = inquiry->task->state;
+	tc->flags = inquiry->stat.flags;
+	tc->exit_code = inquiry->stat.exit_code;
+	tc->personality = personality;
+	tc->has_child_subreaper = true;
+	tc->child_subreaper = *asked->subreaper;
+	if (inquiry->thread->remote.group_stop) {
+		tc->has_stop_signo = true;
+		tc->stop_signo = inquiry->thread->remote.group_stop;
+	}
+	store_registrations(inquiry, batch_result(batch, asked->registrations));
+	if (inquiry->task->mm) {
+		inquiry->task->mm->mm_brk = batch_result(batch, asked->brk);
+		inquiry->task->mm->has_dumpable = true;
+		inquiry->task->mm->dumpable = batch_result(batch, asked->dumpable);
+	}
+	return store_files(inquiry);
+}
+
+/* ---- restore ------------------------------------------------------------------------------ */
+
+static int write_number(const struct revival *revival, const char *name, const char *format,
+			int64_t number, const char *remedy)
+{
+	char text[32];
+	int error;
+
+	snprintf(text, sizeof(text), format, number);
+	error = proc_write(revival->task, name, text);
+	if (error)
+		return FAIL(-error, thread_subject(revival->thread), remedy,
+			    "cannot write %s to its /proc/PID/%s: %s", text, name,
+			    strerror(-error));
+	return 0;
+}
+
+/* What a new task has from stasis; false when it cannot be known. */
+static bool own_loginuid(uint32_t *loginuid)
+{
+	autofree char *text = NULL;
+
+	if (fd_read_file(AT_FDCWD, "/proc/self/loginuid", &text, NULL))
+		return false;
+	*loginuid = strtoul(text, NULL, 10);
+	return true;
+}
+
+/* Only the thread itself may write its login id. */
+static int restore_loginuid(struct revival *revival, uint32_t loginuid)
+{
+	static const char path[] = "/proc/thread-self/loginuid";
+	struct remote *remote = &revival->thread->remote;
+	struct batch batch;
+	char text[16];
+	uint32_t own;
+	int64_t error;
+	int length = snprintf(text, sizeof(text), "%u", loginuid);
+
+	if (own_loginuid(&own) && own == loginuid)
+		return 0;
+	error = revival_run(revival);
+	if (error)
+		return error;
+	batch_begin(&batch, remote);
+	batch_call(&batch, SYS_openat, AT_FDCWD, batch_input(&batch, path, sizeof(path)), O_WRONLY);
+	error = batch_run(&batch);
+	if (!error)
+		error = batch_result(&batch, 0);
+	if (error >= 0) {
+		int fd = error;
+
+		batch_reset(&batch);
+		batch_call(&batch, SYS_write, fd, batch_input(&batch, text, length), length);
+		batch_call(&batch, SYS_close, fd);
+		error = batch_run(&batch);
+		if (!error)
+			error = batch_result(&batch, 0);
+	}
+	batch_end(&batch);
+	if (error < 0)
+		return FAIL(-error, thread_subject(revival->thread),
+			    "run stasis with CAP_AUDIT_CONTROL, or from a login of the same user",
+			    "cannot set its login id to %u: %s", loginuid, strerror(-error));
+	return 0;
+}
+
+static int restore_files(const struct revival *revival)
+{
+	const TaskCoreEntry *tc = revival->tc;
+	int error = 0;
+
+	if (tc->has_oom_score_adj)
+		error = write_number(revival, "oom_score_adj", "%" PRId64, tc->oom_score_adj,
+				     "run stasis with CAP_SYS_RESOURCE");
+	if (!error && tc->has_coredump_filter)
+		error = write_number(revival, "coredump_filter", "%#" PRIx64, tc->coredump_filter,
+				     NULL);
+	if (!error && tc->has_autogroup_nice)
+		error = write_number(revival, "autogroup", "%" PRId64, tc->autogroup_nice,
+				     "use a kernel with CONFIG_SCHED_AUTOGROUP");
+	return error;
+}
+
+static int identity_restore_process(struct revival *revival)
+{
+	const TaskCoreEntry *tc = revival->tc;
+	int error = restore_files(revival);
+
+	if (!error)
+		error = revival_room(revival, 1 + BARRIERS, 0);
+	if (error)
+		return error;
+	if (tc->has_child_subreaper && tc->child_subreaper)
+		revive(revival, "subreaper state", NULL, SYS_prctl, PR_SET_CHILD_SUBREAPER, 1);
+	if (!tc->has_membarrier_registration_mask)
+		return 0;
+
+	uint32_t left = tc->membarrier_registration_mask;
+
+	for (size_t i = 0; i < BARRIERS; i++) {
+		if (left & barriers[i].registration)
+			revive(revival, "membarrier registrations",
+			       "restore it on a kernel that has them", SYS_membarrier,
+			       barriers[i].registration, 0, 0);
+		left &= ~barriers[i].registration;
+	}
+	if (left)
+		return REFUSE(thread_subject(revival->thread),
+			      "restore it with the stasis that made the image",
+			      "it is registered for unknown barriers (%#x)", left);
+	return 0;
+}
+
+static int identity_restore_thread(struct revival *revival)
+{
+	const char *name =
+		revival->thread_core->comm ? revival->thread_core->comm : revival->tc->comm;
+	char comm[COMM_SIZE] = "";
+	int error = revival_room(revival, 2, sizeof(comm));
+
+	if (error)
+		return error;
+	strncpy(comm, name, sizeof(comm) - 1);
+	revive(revival, "name", NULL, SYS_prctl, PR_SET_NAME,
+	       batch_input(&revival->batch, comm, sizeof(comm)));
+	revive(revival, "personality", NULL, SYS_personality, revival->tc->personality);
+	return revival->tc->has_loginuid ? restore_loginuid(revival, revival->tc->loginuid) : 0;
+}
+
+const struct part identity_part = {
+	.ask = identity_ask,
+	.answer = identity_answer,
+	.restore_process = identity_restore_process,
+	.restore_thread = identity_restore_thread,
+};

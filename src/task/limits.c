@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <linux/capability.h>
+#include <sys/resource.h>
+
+#include "task/part.h"
+
+/* Resource limits, setrlimit(2). */
+
+struct limit {
+	uint64_t soft, hard; /* struct rlimit64 */
+};
+
+static void *limits_ask(struct inquiry *inquiry)
+{
+	struct limit *limits;
+	uint64_t address;
+
+	if (!inquiry->leader)
+		return NULL;
+	limits = batch_data(inquiry->batch, RLIM_NLIMITS * sizeof(*limits), &address);
+	for (int i = 0; i < RLIM_NLIMITS; i++, address += sizeof(*limits))
+		batch_call(inquiry->batch, SYS_prlimit64, 0, i, 0, address);
+	return limits;
+}
+
+static int limits_answer(struct inquiry *inquiry, void *asked)
+{
+	const struct limit *limits = asked;
+	TaskRlimitsEntry *all;
+
+	if (!inquiry->leader)
+		return 0;
+	all = ARENA_MESSAGE(inquiry->arena, task_rlimits_entry, TaskRlimitsEntry);
+	all->rlimits = arena_new_array(inquiry->arena, RlimitEntry *, RLIM_NLIMITS);
+	for (int i = 0; i < RLIM_NLIMITS; i++) {
+		RlimitEntry *entry = ARENA_MESSAGE(inquiry->arena, rlimit_entry, RlimitEntry);
+
+		entry->cur = limits[i].soft;
+		entry->max = limits[i].hard;
+		all->rlimits[all->n_rlimits++] = entry;
+	}
+	inquiry->tc->rlimits = all;
+	return 0;
+}
+
+/*
+ * A hard limit can only be raised with CAP_SYS_RESOURCE.  Without it the task keeps our own, which
+ * is where we are the closest to what it had: no reason not to bring it back, but one to say so.
+ */
+static struct limit within_reach(const struct revival *revival, int resource, struct limit limit)
+{
+	struct rlimit ours;
+
+	if (getrlimit(resource, &ours) < 0 || limit.hard <= ours.rlim_max ||
+	    have_capability(CAP_SYS_RESOURCE))
+		return limit;
+	log_warn("%s: the hard limit %d stays at %lu instead of %lu: raising it needs "
+		 "CAP_SYS_RESOURCE",
+		 thread_subject(revival->thread).text, resource, (unsigned long)ours.rlim_max,
+		 (unsigned long)limit.hard);
+	limit.hard = ours.rlim_max;
+	if (limit.soft > limit.hard)
+		limit.soft = limit.hard;
+	return limit;
+}
+
+static int limits_restore_process(struct revival *revival)
+{
+	const TaskRlimitsEntry *all = revival->tc->rlimits;
+	struct limit limits[RLIM_NLIMITS];
+	size_t count = all ? all->n_rlimits : 0;
+	int error;
+
+	if (count > RLIM_NLIMITS)
+		return FAIL(EINVAL, thread_subject(revival->thread),
+			    "restore it on a kernel that has them all",
+			    "its image has %zu resource limits, this kernel has %d", count,
+			    RLIM_NLIMITS);
+	for (size_t i = 0; i < count; i++)
+		limits[i] = within_reach(
+			revival, i, (struct limit){all->rlimits[i]->cur, all->rlimits[i]->max});
+	error = revival_room(revival, count, sizeof(limits));
+	if (error)
+		return error;
+
+	uint64_t address = batch_input(&revival->batch, limits, sizeof(limits));
+
+	for (size_t i = 0; i < count; i++)
+		revive(revival, "resource limits", NULL, SYS_prlimit64, 0, i,
+		       address + i * sizeof(*limits), 0);
+	return 0;
+}
+
+const struct part limits_part = {
+	.ask = limits_ask,
+	.answer = limits_answer,
+	.restore_process = limits_restore_process,
+};

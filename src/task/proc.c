@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "task/proc.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "task/task.h"
+
+/* ---- reading ------------------------------------------------------------------------------ */
+
+static int proc_open(const struct task *task, const char *name, int flags)
+{
+	char path[96];
+	int fd;
+
+	if (task->proc >= 0) {
+		fd = openat(task->proc, name, flags | O_CLOEXEC);
+	} else {
+		snprintf(path, sizeof(path), "/proc/%d/%s", task->pid, name);
+		fd = open(path, flags | O_CLOEXEC);
+	}
+	return fd < 0 ? -errno : fd;
+}
+
+ssize_t proc_read(const struct task *task, const char *name, char *text, size_t size)
+{
+	autofd int fd = proc_open(task, name, O_RDONLY);
+	size_t length = 0;
+
+	if (fd < 0)
+		return fd;
+	while (length < size) {
+		ssize_t got = read(fd, text + length, size - length);
+
+		if (got < 0)
+			return -errno;
+		if (got == 0) {
+			text[length] = '\0';
+			return length;
+		}
+		length += got;
+	}
+	return -E2BIG;
+}
+
+ssize_t proc_read_all(const struct task *task, const char *name, char **text)
+{
+	char path[96];
+	size_t size;
+	int error;
+
+	snprintf(path, sizeof(path), "/proc/%d/%s", task->pid, name);
+	error = fd_read_file(task->proc >= 0 ? task->proc : AT_FDCWD, task->proc >= 0 ? name : path,
+			     text, &size);
+	return error ? error : (ssize_t)size;
+}
+
+int proc_write(const struct task *task, const char *name, const char *text)
+{
+	autofd int fd = proc_open(task, name, O_WRONLY);
+
+	if (fd < 0)
+		return fd;
+	return write(fd, text, strlen(text)) < 0 ? -errno : 0;
+}
+
+/* ---- status ------------------------------------------------------------------------------- */
+
+/* How the value of a line is written. */
+enum form { FOUR_IDS, MASK, NUMBER, GROUPS };
+
+static const struct status_line {
+	const char *name;
+	enum form form;
+	size_t offset;
+	bool optional; /* needs a kernel option */
+} status_lines[] = {
+#define LINE(name, form, field)                                                                    \
+	{                                                                                          \
+		name, form, offsetof(struct proc_status, field)                                    \
+	}
+	LINE("Uid", FOUR_IDS, uids),
+	LINE("Gid", FOUR_IDS, gids),
+	LINE("Groups", GROUPS, groups),
+	LINE("SigPnd", MASK, pending),
+	LINE("ShdPnd", MASK, shared_pending),
+	LINE("SigBlk", MASK, blocked),
+	LINE("SigIgn", MASK, ignored),
+	LINE("SigCgt", MASK, caught),
+	LINE("CapInh", MASK, inheritable),
+	LINE("CapPrm", MASK, permitted),
+	LINE("CapEff", MASK, effective),
+	LINE("CapBnd", MASK, bounding),
+	LINE("CapAmb", MASK, ambient),
+	LINE("NoNewPrivs", NUMBER, no_new_privs),
+	{"Seccomp", NUMBER, offsetof(struct proc_status, seccomp), true},
+#undef LINE
+};
+
+enum { STATUS_LINES = sizeof(status_lines) / sizeof(*status_lines) };
+
+static bool parse_groups(const char *value, struct proc_status *status)
+{
+	size_t room = 0;
+	char *end;
+
+	for (;; value = end) {
+		value += strspn(value, " \t");
+		if (*value == '\n' || !*value)
+			return true;
+		if (status->group_count == room) {
+			room = room ? room * 2 : 32;
+			status->groups = realloc(status->groups, room * sizeof(*status->groups));
+			if (!status->groups)
+				die_of_memory();
+		}
+		status->groups[status->group_count++] = strtoul(value, &end, 10);
+		if (end == value)
+			return false;
+	}
+}
+
+static bool parse_value(const struct status_line *line, const char *value,
+			struct proc_status *status)
+{
+	void *field = (char *)status + line->offset;
+	uint32_t *ids = field;
+	char *end;
+
+	switch (line->form) {
+	case FOUR_IDS:
+		return sscanf(value, "%u %u %u %u", &ids[0], &ids[1], &ids[2], &ids[3]) == 4;
+	case MASK:
+		*(uint64_t *)field = strtoull(value, &end, 16);
+		return end != value;
+	case NUMBER:
+		*(unsigned int *)field = strtoul(value, &end, 10);
+		return end != value;
+	case GROUPS:
+		return parse_groups(value, status);
+	}
+	return false;
+}
+
+int proc_status_parse(const char *text, struct proc_status *status)
+{
+	size_t next = 0;
+
+	*status = (struct proc_status){0};
+	/* The kernel's order is the table's, so one pass does; a missing line stops the search. */
+	for (const char *line = text; line && *line && next < STATUS_LINES;) {
+		const struct status_line *wanted = &status_lines[next];
+		size_t length = strlen(wanted->name);
+
+		if (!strncmp(line, wanted->name, length) && line[length] == ':') {
+			if (!parse_value(wanted, line + length + 1, status))
+				break;
+			next++;
+		}
+		line = strchr(line, '\n');
+		line = line ? line + 1 : NULL;
+	}
+	while (next < STATUS_LINES && status_lines[next].optional)
+		next++;
+	if (next == STATUS_LINES)
+		return 0;
+	proc_status_free(status);
+	return -EINVAL;
+}
+
+int proc_status_read(const struct thread *thread, struct proc_status *status)
+{
+	char name[48], text[4096];
+	ssize_t length;
+
+	*status = (struct proc_status){0};
+	snprintf(name, sizeof(name), "task/%d/status", thread->tid);
+	length = proc_read(thread->task, name, text, sizeof(text));
+	if (length >= 0)
+		return proc_status_parse(text, status);
+	if (length != -E2BIG)
+		return length;
+
+	/* Hundreds of groups. */
+	autofree char *more = NULL;
+
+	length = proc_read_all(thread->task, name, &more);
+	return length < 0 ? length : proc_status_parse(more, status);
+}
+
+void proc_status_free(struct proc_status *status)
+{
+	free(status->groups);
+	status->groups = NULL;
+	status->group_count = 0;
+}
+
+/* ---- stat --------------------------------------------------------------------------------- */
+
+int proc_stat_parse(const char *text, struct proc_stat *stat)
+{
+	const char *open = strchr(text, '('), *close = strrchr(text, ')');
+	int skipped = 0;
+
+	*stat = (struct proc_stat){0};
+	if (!open || !close || close < open || (size_t)(close - open) > sizeof(stat->comm))
+		return -EINVAL;
+	memcpy(stat->comm, open + 1, close - open - 1);
+	if (sscanf(close + 1, " %c %d %d %d %*d %*d %u%n", &stat->state, &stat->ppid, &stat->pgrp,
+		   &stat->session, &stat->flags, &skipped) < 5 ||
+	    !skipped)
+		return -EINVAL;
+
+	/* flags is field 9, exit_code field 52. */
+	const char *field = close + 1 + skipped;
+
+	for (int number = 9; number < 51 && *field; number++) {
+		field += strspn(field, " ");
+		field += strcspn(field, " \n");
+	}
+	return sscanf(field, "%u", &stat->exit_code) == 1 ? 0 : -EINVAL;
+}
+
+int proc_stat_read(const struct thread *thread, struct proc_stat *stat)
+{
+	char name[48], text[1024];
+	ssize_t length;
+
+	snprintf(name, sizeof(name), "task/%d/stat", thread->tid);
+	length = proc_read(thread->task, name, text, sizeof(text));
+	return length < 0 ? length : proc_stat_parse(text, stat);
+}

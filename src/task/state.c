@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "task/state.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/wait.h>
+
+#include "task/calls.h"
+#include "task/part.h"
+
+/*
+ * The parts, in the order in which they come back: creds after all that needs privileges, timers
+ * late, for they begin to run.
+ */
+static const struct part *const parts[] = {
+	&signals_part, &identity_part, &anchors_part,  &sched_part,
+	&timers_part,  &limits_part,   &controls_part, &creds_part,
+};
+
+enum { MOST_ERRNO = 4095 };
+enum { PARTS = sizeof(parts) / sizeof(*parts) };
+
+struct subject thread_subject(const struct thread *thread)
+{
+	struct subject subject = task_subject(thread->task);
+
+	return thread->tid == thread->task->pid
+		       ? subject
+		       : SUBJECT("%.200s, thread %d", subject.text, thread->tid);
+}
+
+static int report_arch(const struct thread *thread, int error, const struct arch_problem *problem)
+{
+	return FAIL(-error, thread_subject(thread), problem->remedy, "%s", problem->reason);
+}
+
+/* ---- right after the stop ----------------------------------------------------------------- */
+
+/* linux/ptrace.h, 6.4: newer than the headers of Debian 12. */
+#define PTRACE_GET_DISPATCH ((enum __ptrace_request)0x4211)
+
+struct dispatch {
+	uint64_t mode, selector, offset, length;
+};
+
+/* Older kernels do not tell. */
+static int refuse_dispatch(const struct thread *thread)
+{
+	struct dispatch dispatch = {0};
+
+	if (ptrace(PTRACE_GET_DISPATCH, thread->tid, sizeof(dispatch), &dispatch) == 0 &&
+	    dispatch.mode)
+		return REFUSE(thread_subject(thread), "dump it when it has turned this off",
+			      "its system calls are handed to the program itself "
+			      "(PR_SET_SYSCALL_USER_DISPATCH)");
+	return 0;
+}
+
+/* linux/rseq.h */
+struct critical_section {
+	uint32_t version, flags;
+	uint64_t start_ip, post_commit_offset, abort_ip;
+};
+
+enum { RSEQ_CS_OFFSET = 8 };
+
+/*
+ * A thread that is taken elsewhere inside a critical section continues at its abort handler.  The
+ * kernel looks at the instruction pointer when the thread next goes to user space; that would be
+ * in our loop.
+ */
+static int abort_critical_section(struct thread *thread)
+{
+	struct __ptrace_rseq_configuration rseq = {0};
+	const struct remote_space *space = &thread->task->space;
+	struct arch_regs *regs = &thread->remote.regs;
+	struct critical_section section;
+	uint64_t address = 0;
+	int error;
+
+	if (ptrace(PTRACE_GET_RSEQ_CONFIGURATION, thread->tid, sizeof(rseq), &rseq) < 0 ||
+	    !rseq.rseq_abi_pointer)
+		return 0;
+	error = remote_read(space, rseq.rseq_abi_pointer + RSEQ_CS_OFFSET, &address,
+			    sizeof(address));
+	if (!error && !address)
+		return 0;
+	if (!error)
+		error = remote_read(space, address, &section, sizeof(section));
+	if (error)
+		return FAIL(-error, thread_subject(thread), NULL,
+			    "cannot read its restartable sequence: %s", strerror(-error));
+	if (arch_ip(regs) - section.start_ip < section.post_commit_offset)
+		arch_set_ip(regs, section.abort_ip);
+	return 0;
+}
+
+int thread_settle(struct thread *thread)
+{
+	struct arch_problem problem;
+	int error = arch_runs_batches(thread->tid, &thread->remote.regs, &problem);
+
+	if (error)
+		return report_arch(thread, error, &problem);
+	error = refuse_dispatch(thread);
+	if (!error)
+		error = abort_critical_section(thread);
+	return error ? error : calls_settle(thread);
+}
+
+/* ---- dump --------------------------------------------------------------------------------- */
+
+static void core_init(struct inquiry *inquiry)
+{
+	struct arena *arena = inquiry->arena;
+	CoreEntry *core = inquiry->thread->core;
+
+	if (!core) {
+		core = ARENA_MESSAGE(arena, core_entry, CoreEntry);
+		inquiry->thread->core = core;
+	}
+	inquiry->thread_core = ARENA_MESSAGE(arena, thread_core_entry, ThreadCoreEntry);
+	core->thread_core = inquiry->thread_core;
+	if (inquiry->leader) {
+		inquiry->tc = ARENA_MESSAGE(arena, task_core_entry, TaskCoreEntry);
+		inquiry->tc->comm = "";
+		core->tc = inquiry->tc;
+	}
+}
+
+static int read_proc(struct inquiry *inquiry)
+{
+	int error = proc_status_read(inquiry->thread, &inquiry->status);
+
+	if (!error)
+		error = proc_stat_read(inquiry->thread, &inquiry->stat);
+	if (error)
+		return FAIL(-error, thread_subject(inquiry->thread), NULL,
+			    "cannot read its status in /proc: %s", strerror(-error));
+	if (inquiry->status.seccomp)
+		return REFUSE(thread_subject(inquiry->thread), "run it without seccomp",
+			      "its system calls are filtered (seccomp mode %u)",
+			      inquiry->status.seccomp);
+	return 0;
+}
+
+/* All parts ask before one run, and answer after it; a survey hears all of them. */
+static int ask_all(struct inquiry *inquiry)
+{
+	struct batch batch;
+	void *asked[PARTS];
+	int first = 0;
+
+	batch_begin(&batch, &inquiry->thread->remote);
+	inquiry->batch = &batch;
+	for (size_t i = 0; i < PARTS; i++)
+		asked[i] = parts[i]->ask ? parts[i]->ask(inquiry) : NULL;
+
+	int error = batch_run(&batch);
+
+	if (error)
+		first = FAIL(-error, thread_subject(inquiry->thread), NULL,
+			     "cannot make it issue system calls: %s", strerror(-error));
+	for (size_t i = 0; i < PARTS && !error; i++) {
+		int refused = parts[i]->answer ? parts[i]->answer(inquiry, asked[i]) : 0;
+
+		if (refused && !first)
+			first = refused;
+	}
+	batch_end(&batch);
+	return first;
+}
+
+int thread_describe(struct checkpoint *checkpoint, struct thread *thread)
+{
+	struct inquiry inquiry = {.arena = checkpoint->arena,
+				  .task = thread->task,
+				  .thread = thread,
+				  .leader = thread == thread->task->threads};
+	struct arch_regs regs = thread->remote.regs;
+	struct arch_problem problem;
+	int error, registers;
+
+	core_init(&inquiry);
+	error = read_proc(&inquiry);
+	if (!error)
+		error = ask_all(&inquiry);
+	/* What becomes of an interrupted call depends on the signals that wait. */
+	calls_prepare(&inquiry, &regs);
+	registers =
+		arch_describe_core(thread->tid, &regs, checkpoint->arena, thread->core, &problem);
+	if (registers)
+		registers = report_arch(thread, registers, &problem);
+	else
+		*arch_core_tid_address(thread->core) = inquiry.tid_address;
+	proc_status_free(&inquiry.status);
+	return error ? error : registers;
+}
+
+int task_describe_zombie(struct checkpoint *checkpoint, struct task *task)
+{
+	struct thread *thread = &task->threads[0];
+	struct inquiry inquiry = {
+		.arena = checkpoint->arena, .task = task, .thread = thread, .leader = true};
+	int error;
+
+	core_init(&inquiry);
+	thread->core->mtype = arch_march();
+	error = proc_stat_read(thread, &inquiry.stat);
+	if (error)
+		return FAIL(-error, task_subject(task), NULL, "cannot read its status in /proc: %s",
+			    strerror(-error));
+	inquiry.tc->task_state = TASK_DEAD;
+	inquiry.tc->exit_code = inquiry.stat.exit_code;
+	inquiry.tc->flags = inquiry.stat.flags;
+	inquiry.tc->comm = arena_strdup(checkpoint->arena, inquiry.stat.comm);
+	inquiry.thread_core->comm = inquiry.tc->comm;
+	if (WCOREDUMP(inquiry.stat.exit_code))
+		return REFUSE(task_subject(task), "let its parent wait for it",
+			      "it is a zombie that dumped core, and cannot end like that again");
+	return 0;
+}
+
+/* ---- restore ------------------------------------------------------------------------------ */
+
+int revival_run(struct revival *revival)
+{
+	int error = revival->batch.count ? batch_run(&revival->batch) : 0;
+
+	if (error)
+		return FAIL(-error, thread_subject(revival->thread), NULL,
+			    "cannot make it issue system calls: %s", strerror(-error));
+	for (size_t i = 0; i < revival->wishes.count; i++) {
+		const struct wish *wish = &revival->wishes.items[i];
+		int64_t result = batch_result(&revival->batch, i);
+
+		if (result < 0 && result >= -MOST_ERRNO)
+			return FAIL(-result, thread_subject(revival->thread), wish->remedy,
+				    "cannot set its %s: %s", wish->purpose, strerror(-result));
+	}
+	revival->wishes.count = 0;
+	batch_reset(&revival->batch);
+	return 0;
+}
+
+int revival_room(struct revival *revival, size_t calls, size_t bytes)
+{
+	int error = batch_fits(&revival->batch, calls, bytes) ? 0 : revival_run(revival);
+
+	if (error || batch_fits(&revival->batch, calls, bytes))
+		return error;
+	return FAIL(E2BIG, thread_subject(revival->thread), "the image is damaged",
+		    "its image has more in one place than a batch of calls can hold (%zu bytes)",
+		    bytes);
+}
+
+void revive_(struct revival *revival, const char *purpose, const char *remedy, uint64_t nr,
+	     const uint64_t args[6])
+{
+	*array_push(&revival->wishes) = (struct wish){purpose, remedy};
+	batch_call_(&revival->batch, nr, args);
+}
+
+static int revival_begin(struct revival *revival, struct checkpoint *checkpoint,
+			 struct thread *thread)
+{
+	struct task *task = thread->task;
+	const CoreEntry *leader = task->threads[0].core;
+
+	*revival = (struct revival){.checkpoint = checkpoint,
+				    .task = task,
+				    .thread = thread,
+				    .leader = thread == task->threads,
+				    .last = thread == task->threads + task->thread_count - 1};
+	if (!leader || !leader->tc || !thread->core || !thread->core->thread_core)
+		return FAIL(EINVAL, thread_subject(thread), "the image is damaged",
+			    "its core image lacks what a task or a thread has");
+	revival->tc = leader->tc;
+	revival->thread_core = thread->core->thread_core;
+	batch_begin(&revival->batch, &thread->remote);
+	return 0;
+}
+
+static void revival_end(struct revival *revival)
+{
+	batch_end(&revival->batch);
+	array_free(&revival->wishes);
+}
+
+int task_restore_state(struct checkpoint *checkpoint, struct task *task)
+{
+	struct revival revival;
+	int error = revival_begin(&revival, checkpoint, &task->threads[0]);
+
+	if (error)
+		return error;
+	for (size_t i = 0; i < PARTS && !error; i++)
+		error = parts[i]->restore_process ? parts[i]->restore_process(&revival) : 0;
+	if (!error)
+		error = revival_run(&revival);
+	revival_end(&revival);
+	return error;
+}
+
+/* After the last batch: registers of the thread's own, which no batch should start from. */
+static int restore_registers(struct revival *revival)
+{
+	struct thread *thread = revival->thread;
+	struct arch_regs regs = thread->remote.regs;
+	struct arch_problem problem;
+	int error = arch_core_regs(thread->core, &regs, &problem);
+
+	if (!error)
+		error = arch_restore_xstate(thread->tid, thread->core, &problem);
+	if (error)
+		return report_arch(thread, error, &problem);
+	error = calls_resume(revival, &regs);
+	if (!error)
+		thread->remote.regs = regs;
+	return error;
+}
+
+int thread_restore_state(struct checkpoint *checkpoint, struct thread *thread)
+{
+	struct revival revival;
+	int error = revival_begin(&revival, checkpoint, thread);
+
+	if (error)
+		return error;
+	if (revival.thread_core->has_seccomp_mode && revival.thread_core->seccomp_mode)
+		error = REFUSE(
+			thread_subject(thread), NULL,
+			"its image has seccomp filters, which this version does not restore");
+	for (size_t i = 0; i < PARTS && !error; i++)
+		error = parts[i]->restore_thread ? parts[i]->restore_thread(&revival) : 0;
+	if (!error)
+		error = revival_run(&revival);
+	if (!error)
+		error = restore_registers(&revival);
+	revival_end(&revival);
+	return error;
+}

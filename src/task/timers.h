@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+#include <stdint.h>
+#include <sys/types.h>
+
+/* A timer of timer_create(2), as /proc/PID/timers shows it. */
+struct proc_timer {
+	uint32_t id;
+	int signo;
+	uint64_t value; /* of the signal: si_value */
+	int notify;     /* SIGEV_* */
+	pid_t target;   /* process, or thread with SIGEV_THREAD_ID */
+	int clock;
+};
+
+/*
+ * The timer at *text, which moves behind it.  1: there is one; 0: the end; -EINVAL: not
+ * understood.
+ */
+int proc_timer_parse(const char **text, struct proc_timer *timer);
