@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "checkpoint/freeze.h"
+#include "task/state.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -215,6 +216,9 @@ static int report_seize(struct task *task, int error)
 		return FAIL(EPERM, SUBJECT("pid %d", task->pid),
 			    "run stasis as root, or with CAP_SYS_PTRACE in its user namespace",
 			    "stasis is not allowed to trace it");
+	if (error == -EOPNOTSUPP)
+		return REFUSE(SUBJECT("pid %d", task->pid), "use a 64-bit build of the program",
+			      "it is a 32-bit program");
 	return FAIL(-error, SUBJECT("pid %d", task->pid), NULL, "cannot be frozen: %s",
 		    strerror(-error));
 }
@@ -232,6 +236,14 @@ static int freeze_leader(struct checkpoint *checkpoint, struct task *task)
 	if (!error)
 		error = remote_wait_stop(&leader->remote);
 	return error;
+}
+
+/* Nothing has run in the threads yet; one in which nothing may keeps the task from batches. */
+static void settle_threads(struct task *task)
+{
+	for (size_t i = 0; i < task->thread_count; i++)
+		if (thread_settle(&task->threads[i]))
+			task->no_batches = true;
 }
 
 static int describe_frozen(struct task *task)
@@ -264,6 +276,7 @@ static int describe_frozen(struct task *task)
 		       "run it without seccomp (containers: seccomp=unconfined)",
 		       "it has %s, which stasis cannot checkpoint yet",
 		       status.seccomp == 1 ? "seccomp's strict mode" : "a seccomp filter");
+	settle_threads(task);
 	return 0;
 }
 

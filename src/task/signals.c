@@ -240,34 +240,9 @@ static int check_siginfo(const struct revival *revival, const SiginfoEntry *entr
 }
 
 /*
- * The bell of the loop must not be a signal that is made to wait here: choose another one, and
- * let the mask that the loop runs under block the old one.
+ * The task sends them to itself: nobody else may choose the whole siginfo.  All signals are blocked
+ * while it is ours, but for the bell, which is none of these.
  */
-static int avoid_bell(struct revival *revival, uint64_t waiting)
-{
-	static const int harmless[] = {SIGURG, SIGWINCH, SIGCHLD, SIGCONT};
-	struct remote *remote = &revival->thread->remote;
-	uint64_t mask = ~0ull;
-	int error;
-
-	if (!remote->bell || !(waiting & signal_bit(remote->bell)))
-		return 0;
-	error = revival_run(revival);
-	if (error)
-		return error;
-	remote->bell = 0;
-	for (size_t i = 0; i < sizeof(harmless) / sizeof(*harmless) && !remote->bell; i++)
-		if (!(waiting & signal_bit(harmless[i])))
-			remote->bell = harmless[i];
-	if (remote->bell)
-		mask &= ~signal_bit(remote->bell);
-	if (ptrace(PTRACE_SETSIGMASK, remote->tid, sizeof(mask), &mask) < 0)
-		return FAIL(errno, thread_subject(revival->thread), NULL,
-			    "cannot set its signal mask: %s", strerror(errno));
-	return 0;
-}
-
-/* The task sends them to itself: nobody else may choose the whole siginfo. */
 static int restore_queue(struct revival *revival, const SignalQueueEntry *queue, bool shared)
 {
 	static const char more[] = "raise the limit of pending signals (ulimit -i)";
@@ -294,22 +269,6 @@ static int restore_queue(struct revival *revival, const SignalQueueEntry *queue,
 	return 0;
 }
 
-static uint64_t queue_mask(const SignalQueueEntry *queue)
-{
-	uint64_t mask = 0;
-
-	for (size_t i = 0; queue && i < queue->n_signals; i++) {
-		int signo;
-
-		if (queue->signals[i]->siginfo.len < sizeof(signo))
-			continue;
-		memcpy(&signo, queue->signals[i]->siginfo.data, sizeof(signo));
-		if (signo >= 1 && signo <= SIGNALS)
-			mask |= signal_bit(signo);
-	}
-	return mask;
-}
-
 static int signals_restore_process(struct revival *revival)
 {
 	const SignalQueueEntry *shared = revival->tc->signals_s;
@@ -317,8 +276,6 @@ static int signals_restore_process(struct revival *revival)
 
 	if (!error)
 		error = restore_actions(revival);
-	if (!error)
-		error = avoid_bell(revival, queue_mask(shared));
 	return error ? error : restore_queue(revival, shared, true);
 }
 
@@ -345,13 +302,10 @@ static int restore_stack(struct revival *revival)
 static int signals_restore_thread(struct revival *revival)
 {
 	const ThreadCoreEntry *core = revival->thread_core;
-	uint64_t waiting = queue_mask(core->signals_p) | queue_mask(revival->tc->signals_s);
 	int error = restore_stack(revival);
 
 	revival->thread->remote.sigmask =
 		core->has_blk_sigset ? core->blk_sigset : revival->tc->blk_sigset;
-	if (!error)
-		error = avoid_bell(revival, waiting);
 	return error ? error : restore_queue(revival, core->signals_p, false);
 }
 
