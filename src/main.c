@@ -1,1 +1,87 @@
-int main(void) { return 0; }
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/report.h"
+#include "checkpoint/checkpoint.h"
+#include "cli/check.h"
+#include "cli/logfile.h"
+#include "cli/options.h"
+
+/* Until these parts are linked. */
+int show_command(const struct options *options);
+#pragma weak checkpoint_dump
+#pragma weak checkpoint_restore
+#pragma weak show_command
+
+static int version_command(const struct options *options)
+{
+	puts(options->as_criu ? "Version: 4.3" : "stasis " STASIS_VERSION);
+	return 0;
+}
+
+/* CRIU's --exec-cmd: the program takes stasis' place and with it becomes the root's parent. */
+static int restore_command(const struct options *options)
+{
+	struct options detached = *options;
+	int error;
+
+	if (!checkpoint_restore)
+		return REFUSE(SUBJECT("restore"), NULL, "is not linked yet");
+	if (!options->exec_cmd)
+		return checkpoint_restore(options);
+	detached.restore_detached = true;
+	error = checkpoint_restore(&detached);
+	if (error)
+		return error;
+	execvp(options->arguments[0], options->arguments);
+	return FAIL(errno, SUBJECT("%s", options->arguments[0]), "the restored application runs",
+		    "cannot be executed: %s", strerror(errno));
+}
+
+static const struct {
+	enum command command;
+	int (*run)(const struct options *options);
+} commands[] = {
+	{COMMAND_DUMP, checkpoint_dump},    {COMMAND_RESTORE, restore_command},
+	{COMMAND_CHECK, check_command},     {COMMAND_SHOW, show_command},
+	{COMMAND_VERSION, version_command},
+};
+
+static int run(const struct options *options)
+{
+	const struct command_row *row = command_find(options->command);
+
+	for (size_t i = 0; row && i < sizeof(commands) / sizeof(*commands); i++)
+		if (commands[i].command == row->command && commands[i].run)
+			return commands[i].run(options);
+	return FAIL(EINVAL, SUBJECT("command line"), "stasis --help lists the commands",
+		    "names no command");
+}
+
+int main(int argc, char **argv)
+{
+	struct options options;
+	int error = options_parse(&options, argc, argv), log_error;
+
+	if (!error && options.version)
+		return version_command(&options);
+	if (!error && options.help) {
+		help_print(&options);
+		return 0;
+	}
+	if (!error)
+		error = options_check(&options);
+	/* Also for options that make no sense: clients look for errors in the log. */
+	log_error = logfile_open(&options);
+	if (!error)
+		error = log_error;
+	if (!error)
+		error = run(&options);
+	report_print();
+	log_close();
+	return error ? 1 : 0;
+}
