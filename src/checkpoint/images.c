@@ -188,7 +188,7 @@ static int add_task(struct checkpoint *checkpoint, const PstreeEntry *entry, str
 	*task = (struct task){ .pid = entry->pid, .ppid = entry->ppid, .pgid = entry->pgid,
 			       .sid = entry->sid, .state = TASK_ALIVE, .pidfd = -1, .proc = -1 };
 	if (task->pid <= 0 || task->pgid < 0 || task->sid < 0 || entry->n_threads < 1 ||
-	    entry->threads[0] != entry->pid)
+	    (entry->n_threads > 1 && entry->threads[0] != entry->pid))
 		return corrupt("pstree.img", "an entry makes no sense: pid", entry->pid);
 	if (!root) {
 		task->parent = hash_get(&tree->by_pid, task->ppid);
@@ -199,11 +199,13 @@ static int add_task(struct checkpoint *checkpoint, const PstreeEntry *entry, str
 	task->thread_count = entry->n_threads;
 	task->threads = arena_new_array(checkpoint->arena, struct thread, task->thread_count);
 	for (size_t i = 0; i < task->thread_count; i++) {
-		task->threads[i] = (struct thread){ .task = task, .tid = entry->threads[i] };
+		/* The leader has the task's id; CRIU 4.3 leaves a zombie's only entry undefined. */
+		pid_t tid = i ? (pid_t)entry->threads[i] : task->pid;
+
+		task->threads[i] = (struct thread){ .task = task, .tid = tid };
 		/* Ids of threads and of processes are of one kind: none may come twice. */
-		if (task->threads[i].tid <= 0 ||
-		    hash_put(&tree->by_pid, task->threads[i].tid, task))
-			return corrupt("pstree.img", "an id comes twice or is none", entry->threads[i]);
+		if (tid <= 0 || hash_put(&tree->by_pid, tid, task))
+			return corrupt("pstree.img", "an id comes twice or is none", tid);
 	}
 	*added = task;
 	return 0;

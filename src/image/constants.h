@@ -22,6 +22,7 @@ enum {
 	VMA_AREA_MEMFD = 1 << 14,
 	VMA_AREA_SHSTK = 1 << 15,
 	VMA_AREA_UPROBES = 1 << 17,
+	VMA_AREA_NOT_ACCOUNTABLE = 1 << 18, /* counts towards no limit on memory */
 };
 
 /* pagemap_entry.flags */
