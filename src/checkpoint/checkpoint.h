@@ -20,6 +20,7 @@ struct checkpoint {
 	uint64_t own_namespaces[NAMESPACE_KINDS]; /* dump: inodes of stasis' own; 0: not read yet */
 	const char *root_cgroups; /* dump: /proc/PID/cgroup of the root */
 	struct file_table files;
+	struct memory_state *memory; /* memory/'s own */
 	struct remote_channel channel;	/* restore: descriptors for the tasks */
 	uint64_t area;			/* restore: address of the area in all tasks, */
 	size_t area_threads;		/* and how many slots it has */

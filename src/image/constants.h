@@ -21,6 +21,7 @@ enum {
 	VMA_AREA_AIORING = 1 << 13,
 	VMA_AREA_MEMFD = 1 << 14,
 	VMA_AREA_SHSTK = 1 << 15,
+	VMA_AREA_GUARD = 1 << 16, /* not a mapping: a guard region (MADV_GUARD_INSTALL) in one */
 	VMA_AREA_UPROBES = 1 << 17,
 	VMA_AREA_NOT_ACCOUNTABLE = 1 << 18, /* counts towards no limit on memory */
 };

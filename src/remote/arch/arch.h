@@ -19,6 +19,7 @@ struct arch_regs {
 #error "this architecture has no file in remote/arch/ yet"
 #endif
 
+struct batch;
 struct remote_call;
 
 /* The end of the addresses a task can have. */
@@ -63,6 +64,8 @@ int arch_set_regs(pid_t tid, const struct arch_regs *regs);
 uint64_t arch_ip(const struct arch_regs *regs);
 void arch_set_ip(struct arch_regs *regs, uint64_t ip);
 uint64_t arch_sp(const struct arch_regs *regs);
+/* Adds a call that maps the kernel's vdso, with its data first, at `address`, which is free. */
+size_t arch_map_vdso(struct batch *batch, uint64_t address);
 /* The system call the thread was in, or -1. */
 long arch_syscall_nr(const struct arch_regs *regs);
 int64_t arch_result(const struct arch_regs *regs);

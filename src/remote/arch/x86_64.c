@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "remote/arch/arch.h"
 
+#include <asm/prctl.h>
 #include <elf.h>
 #include <errno.h>
 #include <signal.h>
@@ -300,4 +301,9 @@ long arch_loaded_syscall(const unsigned char code[ARCH_CODE_BEFORE])
 	if (end[0] != 0x0f || end[1] != 0x05)
 		return -1;
 	return end[-5] == mov_eax || !memcmp(end - 7, mov_rax, sizeof(mov_rax)) ? number : -1;
+}
+
+size_t arch_map_vdso(struct batch *batch, uint64_t address)
+{
+	return batch_call(batch, SYS_arch_prctl, ARCH_MAP_VDSO_64, address);
 }

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Dump: contents of memory. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/phase.h"
+#include "checkpoint/checkpoint.h"
+#include "memory/internal.h"
+#include "memory/memory.h"
+
+/* The device of memfds and shared anonymous memory, which no mount table shows. */
+static int find_shared_device(dev_t *device)
+{
+	autofd int fd = memfd_create("stasis", MFD_CLOEXEC);
+	struct stat stat;
+
+	if (fd < 0 || fstat(fd, &stat) < 0)
+		return FAIL(errno, SUBJECT("memfd_create"), NULL, "%s", strerror(errno));
+	*device = stat.st_dev;
+	return 0;
+}
+
+struct memory_state *memory_state(struct checkpoint *checkpoint)
+{
+	struct memory_state *state = checkpoint->memory;
+
+	if (state)
+		return state;
+	state = arena_new_object(checkpoint->arena, struct memory_state);
+	if (find_shared_device(&state->shared_device) || vdso_find(&state->vdso))
+		return NULL;
+	return checkpoint->memory = state;
+}
+
+static int dump_task(struct checkpoint *checkpoint, struct task *task)
+{
+	struct task_memory *memory = task->memory;
+	struct page_place place = {.pid = task->pid, .fd = -1, .subject = task_subject(task)};
+	struct phase scan = phase_begin("page maps", NULL);
+	int error = scan_pages(checkpoint, task);
+
+	phase_end(&scan);
+	if (error)
+		return error;
+
+	uint32_t pages_id = ++checkpoint->memory->last_pages_id;
+	autofd int pages = image_create_pages(checkpoint->images, pages_id);
+
+	if (pages < 0)
+		return pages;
+
+	struct phase write = phase_begin("pages", &checkpoint->stats.memwrite_time);
+
+	error = pages_store(checkpoint, &place, &memory->ranges, pages);
+	phase_end(&write);
+	checkpoint->stats.pages_written += ranges_stored(&memory->ranges);
+	if (error)
+		return error;
+	return pagemap_write(checkpoint, IMAGE_PAGEMAP, task->pid, pages_id, 0, &memory->ranges);
+}
+
+int memory_dump(struct checkpoint *checkpoint)
+{
+	struct phase phase = phase_begin("memory", &checkpoint->stats.memdump_time);
+	int error = 0;
+
+	tree_each_task (&checkpoint->tree, task)
+		if (!error && task->memory)
+			error = dump_task(checkpoint, task);
+	if (checkpoint->memory)
+		for (size_t i = 0; i < checkpoint->memory->objects.count && !error; i++)
+			error = shared_object_store(checkpoint,
+						    checkpoint->memory->objects.items[i]);
+	phase_end(&phase);
+	return error;
+}
+
+void memory_close(struct checkpoint *checkpoint)
+{
+	struct memory_state *state = checkpoint->memory;
+
+	tree_each_task (&checkpoint->tree, task) {
+		if (!task->memory)
+			continue;
+		fd_close(&task->memory->pages);
+		array_free(&task->memory->ranges);
+	}
+	if (!state)
+		return;
+	array_each (&state->objects, object) {
+		fd_close(&(*object)->fd);
+		fd_close(&(*object)->pages);
+		array_free(&(*object)->ranges);
+	}
+	array_free(&state->objects);
+	hash_free(&state->shared);
+	hash_free(&state->files);
+	free(state->buffer);
+	checkpoint->memory = NULL;
+}

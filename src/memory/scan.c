@@ -1,0 +1,365 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Dump: which pages have contents of their own.  In private memory these are the pages that are
+ * present or swapped out and not a file's.  What a task has from its parent by copy-on-write is
+ * found by comparing page frame numbers.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "checkpoint/checkpoint.h"
+#include "memory/internal.h"
+
+/* Linux 6.7; newer than the headers of Debian 12. */
+#ifndef PAGEMAP_SCAN
+struct page_region {
+	uint64_t start, end, categories;
+};
+
+struct pm_scan_arg {
+	uint64_t size, flags, start, end, walk_end, vec, vec_len, max_pages;
+	uint64_t category_inverted, category_mask, category_anyof_mask, return_mask;
+};
+
+#define PAGEMAP_SCAN    _IOWR('f', 16, struct pm_scan_arg)
+#define PAGE_IS_FILE    (1 << 2)
+#define PAGE_IS_PRESENT (1 << 3)
+#define PAGE_IS_SWAPPED (1 << 4)
+#define PAGE_IS_PFNZERO (1 << 5)
+#endif
+#ifndef PAGE_IS_GUARD
+#define PAGE_IS_GUARD (1 << 8) /* Linux 6.16 */
+#endif
+
+/* Entries of /proc/PID/pagemap. */
+#define PM_PRESENT   (1ull << 63)
+#define PM_SWAPPED   (1ull << 62)
+#define PM_FILE      (1ull << 61) /* or shared memory */
+#define PM_EXCLUSIVE (1ull << 56)
+#define PM_FRAME     ((1ull << 55) - 1) /* or where in swap; 0: hidden from us */
+
+enum {
+	BLOCK = 4096,   /* entries of a pagemap that are read at once */
+	REGIONS = 1024, /* that one ioctl returns */
+};
+
+struct scan {
+	struct checkpoint *checkpoint;
+	struct task *task;
+	int pagemap;
+	bool no_ioctl, no_guards; /* the kernel does not have it */
+	size_t mapping;           /* of the next region */
+	page_ranges ranges;
+	ARRAY(VmaEntry *) guards;
+};
+
+static int fail(const struct task *task, int error)
+{
+	return FAIL(error, task_subject(task), "run stasis as root",
+		    "/proc/PID/pagemap cannot be read: %s", strerror(error));
+}
+
+static int open_pagemap(const struct task *task)
+{
+	int fd = openat(task->proc, "pagemap", O_RDONLY | O_CLOEXEC);
+
+	return fd < 0 ? fail(task, errno) : fd;
+}
+
+/* ---- one region ---------------------------------------------------------------------------- */
+
+static void add_guard(struct scan *scan, uint64_t start, uint64_t end)
+{
+	VmaEntry *entry = ARENA_MESSAGE(scan->checkpoint->arena, vma_entry, VmaEntry);
+
+	entry->start = start;
+	entry->end = end;
+	entry->fd = -1;
+	entry->flags = MAP_PRIVATE | MAP_ANONYMOUS;
+	entry->status = VMA_AREA_GUARD;
+	*array_push(&scan->guards) = entry;
+}
+
+/* Regions come in ascending order; one can go across mappings. */
+static void add_region(struct scan *scan, uint64_t start, uint64_t end, bool guard)
+{
+	const struct task_memory *memory = scan->task->memory;
+
+	while (start < end && scan->mapping < memory->count) {
+		const VmaEntry *entry = memory->mappings[scan->mapping].entry;
+
+		if (entry->end <= start) {
+			scan->mapping++;
+			continue;
+		}
+
+		uint64_t from = start > entry->start ? start : entry->start;
+		uint64_t to = end < entry->end ? end : entry->end;
+
+		start = to;
+		if (from >= to)
+			break;
+		if (!mapping_is_private(entry))
+			continue;
+		if (guard)
+			add_guard(scan, from, to);
+		else
+			ranges_add(&scan->ranges,
+				   (struct page_range){.start = from,
+						       .pages = (to - from) / PAGE,
+						       .keep_zeros =
+							       entry->status & VMA_FILE_PRIVATE});
+	}
+}
+
+/* ---- Linux 6.7: the kernel looks for them -------------------------------------------------- */
+
+static int scan_by_ioctl(struct scan *scan, uint64_t start, uint64_t end)
+{
+	struct page_region regions[REGIONS];
+	struct pm_scan_arg argument = {
+		.size = sizeof(argument),
+		.start = start,
+		.end = end,
+		.vec = (uintptr_t)regions,
+		.vec_len = REGIONS,
+		.category_inverted = PAGE_IS_FILE | PAGE_IS_PFNZERO,
+		.category_mask = PAGE_IS_FILE | PAGE_IS_PFNZERO,
+		.category_anyof_mask = PAGE_IS_PRESENT | PAGE_IS_SWAPPED,
+		.return_mask = scan->no_guards ? 0 : PAGE_IS_GUARD,
+	};
+
+	while (argument.start < end) {
+		int count = ioctl(scan->pagemap, PAGEMAP_SCAN, &argument);
+
+		if (count < 0 && errno == EINVAL && argument.return_mask) {
+			argument.return_mask = 0;
+			scan->no_guards = true;
+			continue;
+		}
+		if (count < 0)
+			return -errno;
+		for (int i = 0; i < count; i++)
+			add_region(scan, regions[i].start, regions[i].end,
+				   regions[i].categories & PAGE_IS_GUARD);
+		argument.start = argument.walk_end;
+	}
+	return 0;
+}
+
+/* ---- before: we do ------------------------------------------------------------------------- */
+
+static int scan_by_reading(struct scan *scan, uint64_t start, uint64_t end)
+{
+	uint64_t entries[BLOCK];
+
+	for (uint64_t at = start; at < end; at += BLOCK * PAGE) {
+		size_t count = (end - at) / PAGE < BLOCK ? (end - at) / PAGE : BLOCK;
+		int error = fd_pread_all(scan->pagemap, entries, count * sizeof(*entries),
+					 at / PAGE * sizeof(*entries));
+
+		if (error)
+			return error;
+		for (size_t i = 0; i < count; i++)
+			if (entries[i] & (PM_PRESENT | PM_SWAPPED) && !(entries[i] & PM_FILE))
+				add_region(scan, at + i * PAGE, at + (i + 1) * PAGE, false);
+	}
+	return 0;
+}
+
+static int scan_span(struct scan *scan, uint64_t start, uint64_t end)
+{
+	int error = scan->no_ioctl ? -ENOTTY : scan_by_ioctl(scan, start, end);
+
+	if (error != -ENOTTY)
+		return error;
+	scan->no_ioctl = true;
+	return 0;
+}
+
+/* Private mappings; by ioctl several at once, as long as no shared one lies between them. */
+static int scan_mappings(struct scan *scan)
+{
+	const struct task_memory *memory = scan->task->memory;
+	uint64_t start = 0, end = 0;
+	int error = 0;
+
+	for (size_t i = 0; i <= memory->count && !error && !scan->no_ioctl; i++) {
+		const VmaEntry *entry = i < memory->count ? memory->mappings[i].entry : NULL;
+
+		if (entry && mapping_is_private(entry)) {
+			start = end ? start : entry->start;
+			end = entry->end;
+		} else if (end) {
+			error = scan_span(scan, start, end);
+			end = 0;
+		}
+	}
+	for (size_t i = 0; i < memory->count && !error && scan->no_ioctl; i++) {
+		const VmaEntry *entry = memory->mappings[i].entry;
+
+		if (mapping_is_private(entry))
+			error = scan_by_reading(scan, entry->start, entry->end);
+	}
+	return error ? fail(scan->task, -error) : 0;
+}
+
+/* ---- copy-on-write ------------------------------------------------------------------------- */
+
+struct comparison {
+	int own, parents; /* pagemaps */
+	pid_t parent;
+	page_ranges ranges;
+};
+
+static bool is_same_page(uint64_t own, uint64_t parents)
+{
+	const uint64_t mask = PM_FRAME | PM_PRESENT | PM_SWAPPED;
+
+	return own & PM_FRAME && (own & mask) == (parents & mask);
+}
+
+/* Pages of a range where the parent has memory of the same kind. */
+static int compare_range(struct comparison *comparison, struct page_range range)
+{
+	uint64_t own[BLOCK], parents[BLOCK];
+
+	while (range.pages) {
+		uint64_t count = range.pages < BLOCK ? range.pages : BLOCK;
+		off_t offset = range.start / PAGE * sizeof(*own);
+		bool exclusive = true;
+		int error = fd_pread_all(comparison->own, own, count * sizeof(*own), offset);
+
+		for (uint64_t i = 0; i < count && !error; i++)
+			exclusive &= (own[i] & PM_EXCLUSIVE) != 0;
+		if (!error && !exclusive)
+			error = fd_pread_all(comparison->parents, parents, count * sizeof(*own),
+					     offset);
+		if (error)
+			return error;
+		for (uint64_t i = 0; i < count; i++) {
+			struct page_range page = range;
+
+			page.start += i * PAGE;
+			page.pages = exclusive ? count : 1;
+			if (!exclusive && is_same_page(own[i], parents[i]))
+				page.in_process = comparison->parent;
+			ranges_add(&comparison->ranges, page);
+			if (exclusive)
+				break;
+		}
+		range.start += count * PAGE;
+		range.pages -= count;
+	}
+	return 0;
+}
+
+/* Cuts a range, which is in one mapping, where the parent's mappings begin and end. */
+static int compare_with_mappings(struct comparison *comparison, const VmaEntry *entry,
+				 const struct task_memory *parents, size_t *next,
+				 struct page_range range)
+{
+	uint64_t end = range.start + range.pages * PAGE;
+	int error = 0;
+
+	while (range.start < end && !error) {
+		const VmaEntry *from = NULL;
+		struct page_range piece = range;
+		uint64_t to = end;
+
+		while (*next < parents->count && parents->mappings[*next].entry->end <= range.start)
+			++*next;
+		if (*next < parents->count)
+			from = parents->mappings[*next].entry;
+		if (from && from->start > range.start) {
+			to = from->start < end ? from->start : end;
+			from = NULL;
+		} else if (from && from->end < end) {
+			to = from->end;
+		}
+		piece.pages = (to - range.start) / PAGE;
+		if (from && mapping_can_inherit(entry, from))
+			error = compare_range(comparison, piece);
+		else
+			ranges_add(&comparison->ranges, piece);
+		range.start = to;
+	}
+	return error;
+}
+
+static int compare_with_parent(struct scan *scan)
+{
+	struct task *parent = scan->task->parent;
+	const struct task_memory *memory = scan->task->memory;
+	struct comparison comparison = {.own = scan->pagemap, .parent = parent->pid};
+	size_t mapping = 0, next = 0;
+	autofd int pagemap = open_pagemap(parent);
+	int error = 0;
+
+	if (pagemap < 0)
+		return pagemap;
+	comparison.parents = pagemap;
+	array_each (&scan->ranges, range) {
+		uint64_t end = range_end(range);
+
+		/* A range can go across mappings that follow each other. */
+		for (uint64_t at = range->start; at < end && !error;) {
+			while (memory->mappings[mapping].entry->end <= at)
+				mapping++;
+
+			const VmaEntry *entry = memory->mappings[mapping].entry;
+			struct page_range piece = *range;
+
+			piece.start = at;
+			at = entry->end < end ? entry->end : end;
+			piece.pages = (at - piece.start) / PAGE;
+			error = compare_with_mappings(&comparison, entry, parent->memory, &next,
+						      piece);
+		}
+	}
+	array_free(&scan->ranges);
+	scan->ranges = comparison.ranges;
+	return error ? fail(scan->task, -error) : 0;
+}
+
+/* ---- all of a task ------------------------------------------------------------------------- */
+
+static void append_guards(struct scan *scan)
+{
+	MmEntry *mm = scan->task->mm;
+	VmaEntry **all;
+
+	if (!scan->guards.count)
+		return;
+	all = arena_new_array(scan->checkpoint->arena, VmaEntry *, mm->n_vmas + scan->guards.count);
+	memcpy(all, mm->vmas, mm->n_vmas * sizeof(*all));
+	memcpy(all + mm->n_vmas, scan->guards.items, scan->guards.count * sizeof(*all));
+	mm->vmas = all;
+	mm->n_vmas += scan->guards.count;
+	array_free(&scan->guards);
+}
+
+int scan_pages(struct checkpoint *checkpoint, struct task *task)
+{
+	autofd int pagemap = open_pagemap(task);
+	struct scan scan = {.checkpoint = checkpoint, .task = task, .pagemap = pagemap};
+	int error = pagemap < 0 ? pagemap : scan_mappings(&scan);
+
+	if (!error && task->parent && task->parent->memory)
+		error = compare_with_parent(&scan);
+	append_guards(&scan);
+	task->memory->ranges = scan.ranges;
+	for (size_t i = 0; i < task->memory->count; i++) {
+		const VmaEntry *entry = task->memory->mappings[i].entry;
+
+		if (mapping_is_private(entry))
+			checkpoint->stats.pages_scanned += (entry->end - entry->start) / PAGE;
+	}
+	return error;
+}
