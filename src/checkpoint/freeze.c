@@ -5,7 +5,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +19,8 @@
 #include "base/report.h"
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/guardian.h"
+#include "task/proc.h"
+#include "task/state.h"
 
 typedef ARRAY(pid_t) pid_array;
 typedef ARRAY(struct task *) task_array;
@@ -31,66 +32,11 @@ static int by_number(const void *a, const void *b)
 	return (*x > *y) - (*x < *y);
 }
 
-/* ---- what /proc says of a process --------------------------------------------------------- */
-
-struct proc_stat {
-	char state;
-	pid_t ppid, pgid, sid;
-	int exit_signal; /* what its parent gets when it ends */
-};
-
-static int read_stat(const struct task *task, struct proc_stat *stat)
-{
-	autofree char *text = NULL;
-	int error = fd_read_file(task->proc, "stat", &text, NULL);
-
-	if (error)
-		return error;
-
-	/* The name may hold parentheses and blanks: what follows begins after the last one. */
-	const char *rest = strrchr(text, ')');
-
-	/* Fields 3 to 6, and 38. */
-	if (!rest || sscanf(rest,
-			    ") %c %d %d %d %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s "
-			    "%*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %d",
-			    &stat->state, &stat->ppid, &stat->pgid, &stat->sid,
-			    &stat->exit_signal) != 5)
-		return -EIO;
-	return 0;
-}
-
-struct proc_status {
-	uint64_t ignored, caught, pending;
-	unsigned int seccomp;
-	pid_t tracer;
-};
-
-static int read_status(const struct task *task, struct proc_status *status)
-{
-	autofree char *text = NULL;
-	int error = fd_read_file(task->proc, "status", &text, NULL);
-
-	*status = (struct proc_status){ 0 };
-	if (error)
-		return error;
-	/* "Name:" comes first and cannot hold a newline: the kernel escapes it. */
-	for (char *line = text; line; line = strchr(line, '\n')) {
-		line += *line == '\n';
-		sscanf(line, "TracerPid: %d", &status->tracer);
-		sscanf(line, "ShdPnd: %" SCNx64, &status->pending);
-		sscanf(line, "SigIgn: %" SCNx64, &status->ignored);
-		sscanf(line, "SigCgt: %" SCNx64, &status->caught);
-		sscanf(line, "Seccomp: %u", &status->seccomp);
-	}
-	return 0;
-}
-
 static bool is_zombie(const struct task *task)
 {
 	struct proc_stat stat;
 
-	return read_stat(task, &stat) || stat.state == 'Z' || stat.state == 'X';
+	return proc_stat_read(&task->threads[0], &stat) || stat.state == 'Z' || stat.state == 'X';
 }
 
 /* ---- threads ------------------------------------------------------------------------------ */
@@ -208,9 +154,9 @@ static int report_seize(struct task *task, int error)
 			    "it hangs in the kernel (see /proc/PID/stack); try again, or with a "
 			    "longer --timeout",
 			    "it did not stop in time");
-	if (error == -EPERM && !read_status(task, &status) && status.tracer)
+	if (error == -EPERM && !proc_status_read(&task->threads[0], &status) && status.tracer)
 		return FAIL(EBUSY, SUBJECT("pid %d", task->pid),
-			    "detach the debugger or strace first", "it is traced by pid %d",
+			    "detach the debugger or strace first", "it is traced by pid %u",
 			    status.tracer);
 	if (error == -EPERM)
 		return FAIL(EPERM, SUBJECT("pid %d", task->pid),
@@ -246,37 +192,46 @@ static void settle_threads(struct task *task)
 			task->no_batches = true;
 }
 
+/* What keeps batches out of a task: a filter would see, and could punish, their system calls. */
+static void settle_threads(struct task *task, unsigned int seccomp)
+{
+	task->no_batches = seccomp;
+	if (seccomp)
+		REFUSE(SUBJECT("pid %d", task->pid),
+		       "run it without seccomp (containers: seccomp=unconfined)",
+		       "it has %s, which stasis cannot checkpoint yet",
+		       seccomp == 1 ? "seccomp's strict mode" : "a seccomp filter");
+	for (size_t i = 0; i < task->thread_count; i++)
+		if (thread_settle(&task->threads[i]))
+			task->no_batches = true;
+}
+
 static int describe_frozen(struct task *task)
 {
 	struct proc_stat stat;
 	struct proc_status status;
-	int error = read_stat(task, &stat);
+	int error = proc_stat_read(&task->threads[0], &stat);
 
 	if (!error && task->state != TASK_DEAD)
-		error = read_status(task, &status);
+		error = proc_status_read(&task->threads[0], &status);
 	if (error)
 		return FAIL(-error, SUBJECT("pid %d", task->pid), NULL, "cannot read its state: %s",
 			    strerror(-error));
 	task->ppid = stat.ppid;
-	task->pgid = stat.pgid;
-	task->sid = stat.sid;
+	task->pgid = stat.pgrp;
+	task->sid = stat.session;
 	if (stat.exit_signal != SIGCHLD)
 		REFUSE(SUBJECT("pid %d", task->pid),
-			       "programs that use clone() this way cannot be checkpointed yet",
+		       "programs that use clone() this way cannot be checkpointed yet",
 		       "its end is told to its parent by signal %d instead of SIGCHLD",
 		       stat.exit_signal);
 	if (task->state == TASK_DEAD)
 		return 0;
 	task->space = (struct remote_space){ .pid = task->pid, .ignored = status.ignored,
-					     .caught = status.caught, .pending = status.pending };
-	/* A filter would see, and could punish, the system calls of a batch. */
-	task->no_batches = status.seccomp;
-	if (status.seccomp)
-		REFUSE(SUBJECT("pid %d", task->pid),
-		       "run it without seccomp (containers: seccomp=unconfined)",
-		       "it has %s, which stasis cannot checkpoint yet",
-		       status.seccomp == 1 ? "seccomp's strict mode" : "a seccomp filter");
-	settle_threads(task);
+					     .caught = status.caught,
+					     .pending = status.shared_pending };
+	proc_status_free(&status);
+	settle_threads(task, status.seccomp);
 	return 0;
 }
 

@@ -86,6 +86,7 @@ static const struct status_line {
 	{                                                                                          \
 		name, form, offsetof(struct proc_status, field)                                    \
 	}
+	LINE("TracerPid", NUMBER, tracer),
 	LINE("Uid", FOUR_IDS, uids),
 	LINE("Gid", FOUR_IDS, gids),
 	LINE("Groups", GROUPS, groups),
@@ -218,22 +219,14 @@ int proc_stat_parse(const char *text, struct proc_stat *stat)
 	    !skipped)
 		return -EINVAL;
 
-	/* flags is field 9, exit_code field 52. */
+	/* flags is field 9, exit_signal field 38, exit_code field 52. */
 	const char *field = close + 1 + skipped;
 
 	for (int number = 9; number < 51 && *field; number++) {
 		field += strspn(field, " ");
+		if (number == 37)
+			stat->exit_signal = atoi(field);
 		field += strcspn(field, " \n");
 	}
 	return sscanf(field, "%u", &stat->exit_code) == 1 ? 0 : -EINVAL;
-}
-
-int proc_stat_read(const struct thread *thread, struct proc_stat *stat)
-{
-	char name[48], text[1024];
-	ssize_t length;
-
-	snprintf(name, sizeof(name), "task/%d/stat", thread->tid);
-	length = proc_read(thread->task, name, text, sizeof(text));
-	return length < 0 ? length : proc_stat_parse(text, stat);
 }

@@ -17,6 +17,7 @@ struct proc_status {
 	uint64_t inheritable, permitted, effective, bounding, ambient;
 	uint64_t pending, shared_pending, blocked, ignored, caught; /* bit 0 is signal 1 */
 	unsigned int no_new_privs, seccomp;
+	unsigned int tracer; /* a tid, or 0 */
 };
 
 /* Parses the text; -EINVAL when a line that must be there is missing or is not understood. */
@@ -30,6 +31,7 @@ struct proc_stat {
 	char state;
 	pid_t ppid, pgrp, session;
 	uint32_t flags; /* PF_* */
+	int exit_signal; /* what the parent gets when it ends */
 	uint32_t exit_code;
 };
 
