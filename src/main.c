@@ -10,12 +10,11 @@
 #include "cli/check.h"
 #include "cli/logfile.h"
 #include "cli/options.h"
+#include "cli/show.h"
 
 /* Until these parts are linked. */
-int show_command(const struct options *options);
 #pragma weak checkpoint_dump
 #pragma weak checkpoint_restore
-#pragma weak show_command
 
 static int version_command(const struct options *options)
 {

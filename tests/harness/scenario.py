@@ -54,7 +54,7 @@ class Scenario:
         """Waits until the state is made; False: it cannot be made here."""
         ready = os.path.join(app.work, "ready")
         end = time.monotonic() + 60
-        while not os.path.exists(ready):
+        while not os.path.exists(ready) or not os.path.getsize(ready):
             if app.reap():
                 code = os.waitstatus_to_exitcode(app.status)
                 if code == SKIPPED:

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* main() of every scenario, and what scenarios share; see scenario.h. */
 #include "scenario.h"
+#include "snapshot.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -108,6 +109,24 @@ void sleep_until_told(void)
 		sigsuspend(&mask);
 }
 
+/*
+ * Sleeps, and compares what the process can see of itself before and after.  Readiness is told by
+ * a byte to the descriptor, which is closed, after the first snapshot.
+ */
+static void sleep_compared(int ready)
+{
+	static struct snapshot before, after;
+
+	snapshot_take(&before, ready); /* the first ones touch memory that the last one needs */
+	snapshot_take(&after, ready);
+	snapshot_take(&before, ready);
+	must(write(ready, "+", 1));
+	must(close(ready));
+	sleep_until_told();
+	snapshot_take(&after, -1);
+	snapshot_compare(&before, &after);
+}
+
 int exit_code(void)
 {
 	return failures ? EXIT_FAILED : 0;
@@ -127,9 +146,7 @@ pid_t child(void (*setup)(void *), void (*verify)(void *), void *argument)
 		child_count = 0;
 		if (setup)
 			setup(argument);
-		must(write(ready[1], "", 1));
-		close(ready[1]);
-		sleep_until_told();
+		sleep_compared(ready[1]);
 		if (verify)
 			verify(argument);
 		while (child_count)
@@ -291,8 +308,7 @@ int main(int argc, char **argv)
 	scenario.setup();
 	char ready[PATH_MAX];
 	snprintf(ready, sizeof(ready), "%s/ready", work);
-	close(must(open(ready, O_WRONLY | O_CREAT | O_CLOEXEC, 0666)));
-	sleep_until_told();
+	sleep_compared(must(open(ready, O_WRONLY | O_CREAT | O_CLOEXEC, 0666)));
 	scenario.verify();
 	while (child_count)
 		child_verify(children[child_count - 1]);
