@@ -184,14 +184,6 @@ static int freeze_leader(struct checkpoint *checkpoint, struct task *task)
 	return error;
 }
 
-/* Nothing has run in the threads yet; one in which nothing may keeps the task from batches. */
-static void settle_threads(struct task *task)
-{
-	for (size_t i = 0; i < task->thread_count; i++)
-		if (thread_settle(&task->threads[i]))
-			task->no_batches = true;
-}
-
 /* What keeps batches out of a task: a filter would see, and could punish, their system calls. */
 static void settle_threads(struct task *task, unsigned int seccomp)
 {
