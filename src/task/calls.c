@@ -201,13 +201,12 @@ static int start_sleep(struct remote *remote, const struct arch_regs *own,
 		error = next_stop(remote->tid, PTRACE_SYSCALL, &status);
 	if (!error && ptrace(PTRACE_INTERRUPT, remote->tid, 0, 0) < 0)
 		error = -errno;
+	/* Not to the exit of the call: that stop would take the interruption back. */
 	if (!error)
-		error = next_stop(remote->tid, PTRACE_SYSCALL, &status);
+		error = next_stop(remote->tid, PTRACE_CONT, &status);
 	if (!error)
 		error = arch_get_regs(remote->tid, &regs);
 	*result = arch_result(&regs);
-	if (!error)
-		error = next_stop(remote->tid, PTRACE_CONT, &status);
 	return !error && status >> 16 != PTRACE_EVENT_STOP ? -EINTR : error;
 }
 
