@@ -230,3 +230,13 @@ int proc_stat_parse(const char *text, struct proc_stat *stat)
 	}
 	return sscanf(field, "%u", &stat->exit_code) == 1 ? 0 : -EINVAL;
 }
+
+int proc_stat_read(const struct thread *thread, struct proc_stat *stat)
+{
+	char name[48], text[1024];
+	ssize_t length;
+
+	snprintf(name, sizeof(name), "task/%d/stat", thread->tid);
+	length = proc_read(thread->task, name, text, sizeof(text));
+	return length < 0 ? length : proc_stat_parse(text, stat);
+}
