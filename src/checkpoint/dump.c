@@ -12,6 +12,7 @@
 #include "checkpoint/freeze.h"
 #include "checkpoint/ids.h"
 #include "checkpoint/images.h"
+#include "checkpoint/stats.h"
 #include "checkpoint/plan.h"
 #include "memory/memory.h"
 #include "namespace/cgroup.h"
@@ -154,7 +155,7 @@ int checkpoint_dump(const struct options *options)
 	if (!error)
 		error = dump_frozen(&checkpoint);
 	if (!error)
-		images_write_stats(&checkpoint, true);
+		stats_write(&checkpoint, true);
 	close_all(&checkpoint, error);
 	return error;
 }

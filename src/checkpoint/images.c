@@ -15,7 +15,6 @@
 #include "image/image.h"
 #include "images/inventory.pb-c.h"
 #include "images/pstree.pb-c.h"
-#include "images/stats.pb-c.h"
 
 enum {
 	IMAGES_V1_1 = 2, /* the oldest version of the format that can be read */
@@ -337,38 +336,4 @@ int images_read(struct checkpoint *checkpoint)
 			error = bad;
 	}
 	return error;
-}
-
-/* ---- statistics --------------------------------------------------------------------------- */
-
-void images_write_stats(struct checkpoint *checkpoint, bool dump)
-{
-	struct checkpoint_stats *stats = &checkpoint->stats;
-	StatsEntry entry = STATS_ENTRY__INIT;
-	DumpStatsEntry dumped = DUMP_STATS_ENTRY__INIT;
-	RestoreStatsEntry restored = RESTORE_STATS_ENTRY__INIT;
-
-	dumped.freezing_time = stats->freezing_time;
-	dumped.frozen_time = stats->frozen_time;
-	dumped.memdump_time = stats->memdump_time;
-	dumped.memwrite_time = stats->memwrite_time;
-	dumped.pages_scanned = stats->pages_scanned;
-	dumped.pages_written = stats->pages_written;
-	dumped.has_shpages_scanned = dumped.has_shpages_written = true;
-	dumped.has_shpages_skipped_parent = true;
-	dumped.shpages_scanned = stats->shpages_scanned;
-	dumped.shpages_written = stats->shpages_written;
-	restored.pages_compared = stats->pages_compared;
-	restored.pages_skipped_cow = stats->pages_skipped_cow;
-	restored.forking_time = stats->forking_time;
-	restored.restore_time = stats->restore_time;
-	restored.has_pages_restored = true;
-	restored.pages_restored = stats->pages_restored;
-	if (dump)
-		entry.dump = &dumped;
-	else
-		entry.restore = &restored;
-	if (image_write_one(checkpoint->workdir, dump ? IMAGE_STATS_DUMP : IMAGE_STATS_RESTORE, 0,
-			    &entry))
-		log_warn("the statistics were not written");
 }

@@ -23,6 +23,3 @@ int images_open(struct checkpoint *checkpoint, bool to_write);
  * checked: parents before children, ids unique, every task's images there.
  */
 int images_read(struct checkpoint *checkpoint);
-
-/* stats-dump or stats-restore, from checkpoint->stats; a failure is only logged. */
-void images_write_stats(struct checkpoint *checkpoint, bool dump);

@@ -18,6 +18,7 @@
 #include "checkpoint/guardian.h"
 #include "checkpoint/images.h"
 #include "checkpoint/plan.h"
+#include "checkpoint/stats.h"
 #include "memory/memory.h"
 #include "task/state.h"
 
@@ -245,7 +246,7 @@ static int restore(struct checkpoint *checkpoint)
 		error = make_tasks(checkpoint);
 	phase_end(&phase);
 	if (!error)
-		images_write_stats(checkpoint, false);
+		stats_write(checkpoint, false);
 	return error;
 }
 

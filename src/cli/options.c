@@ -67,17 +67,6 @@ static const char *set_seconds(struct options *options, const struct option *opt
 	return NULL;
 }
 
-static const char *set_fd(struct options *options, const struct option *option, const char *value,
-			  bool negated)
-{
-	unsigned long long fd;
-
-	if (!parse_number(value, INT_MAX, &fd))
-		return "is not the number of a descriptor";
-	*FIELD(options, option, int) = fd;
-	return NULL;
-}
-
 static const char *set_size(struct options *options, const struct option *option, const char *value,
 			    bool negated)
 {
@@ -282,10 +271,8 @@ const struct option option_table[] = {
 	      "directory of the image files (default: the current one)"),
 	VALUE("work-dir", 'W', "DIR", WORK, set_string, work_dir,
 	      "directory of logs, pid file and statistics (default: -D)"),
-	VALUE("pidfile", 0, "FILE", WORK, set_string, pidfile, "write the root task's id to FILE"),
-	VALUE("status-fd", 0, "FD", R | PS | LP | SV, set_fd, status_fd,
-	      "write a zero byte to FD when the work is done"),
-	VALUE("close", 0, "FD", ALL, close_fd, status_fd, "close FD before anything else"),
+	VALUE("pidfile", 0, "FILE", R | PS | LP | SV, set_string, pidfile, "write the root task's id to FILE"),
+	{ ROW("close", 0, "FD", ALL, "close FD before anything else"), .set = close_fd },
 
 	/* What to tell */
 	VALUE("log-file", 'o', "FILE", ALL, set_string, log_file,
@@ -385,6 +372,7 @@ const struct option option_table[] = {
 	LATER("address", 0, "ADDRESS", D | R | P | PS | LP | SV, PAGES, "of the server or service"),
 	LATER("port", 0, "PORT", D | P | PS | LP, PAGES, "of the server"),
 	LATER("ps-socket", 0, "FD", D | P | PS | LP, PAGES, "socket of the server"),
+	LATER("status-fd", 0, "FD", PS | LP | SV, PAGES, "write a zero byte to FD when ready"),
 	LATER("daemon", 0, NULL, PS | LP | SV, PAGES, "run in the background"),
 	LATER("tls", 0, NULL, D | P | PS | LP, PAGES, "encrypt connections"),
 	LATER("tls-cacert", 0, "FILE", D | P | PS | LP, PAGES, "trusted authority"),
@@ -436,8 +424,7 @@ const struct command_row *command_find(const char *name)
 
 void options_init(struct options *options)
 {
-	*options = (struct options){
-		.verbosity = LOG_WARN, .ghost_limit = 1 << 20, .timeout = 10, .status_fd = -1};
+	*options = (struct options){.verbosity = LOG_WARN, .ghost_limit = 1 << 20, .timeout = 10};
 }
 
 int options_check(const struct options *options)

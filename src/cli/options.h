@@ -51,7 +51,6 @@ struct options {
 	uint64_t ghost_limit; /* bytes */
 	unsigned int timeout; /* seconds until a freeze is given up; 0: never */
 	struct string_list action_scripts;
-	int status_fd;               /* or -1 */
 	struct string_list features; /* check --feature */
 	bool check_all, check_extra, check_experimental;
 	bool skip_file_rwx_check;

@@ -62,7 +62,6 @@ static void test_defaults(void **state)
 	assert_false(options.verbose);
 	assert_int_equal(options.ghost_limit, 1 << 20);
 	assert_int_equal(options.timeout, 10);
-	assert_int_equal(options.status_fd, -1);
 	assert_null(options.images_dir);
 	assert_false(options.as_criu);
 	assert_int_equal(options_check(&options), 0);
