@@ -44,6 +44,7 @@ static void survey_inside(struct checkpoint *checkpoint)
 			thread_describe(checkpoint, &task->threads[i]);
 		files_describe(checkpoint, task);
 	}
+	files_check(checkpoint);
 }
 
 /* Everything is looked at, and all problems are found, before anything is written. */

@@ -24,25 +24,43 @@ struct description {
 	uint32_t id;
 	const struct file_kind *kind;
 	FileEntry *entry;
-	int fd;		      /* ours: a duplicate (dump), the restored one (restore), or -1 */
-	struct stat stat;     /* dump */
-	char *link;	      /* dump: what /proc/self/fd/N reads */
-	struct task *task;    /* a task that has it, */
-	int number;	      /* as this descriptor; -1: not as a descriptor (mapping, cwd, ...) */
-	void *state;	      /* the kind's own */
+	FownEntry *owner;   /* part of the entry, or NULL */
+	unsigned int flags; /* F_GETFL */
+	int fd;             /* ours: see file_fetch() (dump), files_open() (restore); or -1 */
+	struct task *task;  /* a task that has it, */
+	int number;         /* as this descriptor; -1: not as a descriptor (mapping, cwd, ...) */
+	size_t users;       /* restore: descriptors that have not been handed out */
+	void *state;        /* the kind's own */
+	struct description *next; /* of the same inode (dump) or group (restore) */
+
+	/* Dump only. */
+	struct file_inode *inode;
+	struct stat stat;
+	char *link; /* what /proc/self/fd/N reads */
+	int64_t position;
+	const char *purpose; /* for messages, when it is no descriptor */
 };
 
-/* A kind of file.  Functions return 0 or a negative errno and report what went wrong. */
+/*
+ * A kind of file.  Functions return 0 or a negative errno and report what went wrong; any but
+ * type may be missing.
+ */
 struct file_kind {
-	const char *name; /* as `show` prints it */
+	const char *name; /* as messages print it */
 	FdTypes type;
-	/* Dump: is it one?  description->fd, stat and link are set. */
+
+	/* Dump: is it one?  fd, flags, stat and link are set. */
 	bool (*recognize)(const struct description *description);
 	/* Dump: fills in the message of description->entry, or refuses. */
 	int (*describe)(struct checkpoint *checkpoint, struct description *description);
+	/* Dump, when all that is open in all tasks is known: what only the whole can tell. */
+	int (*check)(struct checkpoint *checkpoint, struct description *description);
 	/* Dump, after the survey: writes contents (pipe data, ghost files). */
 	int (*store)(struct checkpoint *checkpoint, struct description *description);
-	/* Restore: opens it; description->fd is set to the new descriptor. */
+
+	/* Restore: takes the entry in, sets flags and owner, and checks it. */
+	int (*read)(struct checkpoint *checkpoint, struct description *description);
+	/* Restore: opens it (and others, where they have to be made together): sets fd. */
 	int (*make)(struct checkpoint *checkpoint, struct description *description);
 	/* Restore, after every task has all its descriptors; may use remote calls. */
 	int (*finish)(struct checkpoint *checkpoint, struct description *description);
@@ -50,21 +68,27 @@ struct file_kind {
 
 struct file_table {
 	ARRAY(struct description *) descriptions;
-	struct hash by_id;   /* id -> description */
-	struct hash by_inode; /* dump: the descriptions of an inode */
-	struct file_state *state; /* file/'s own: pipes, ghosts, links */
+	struct hash by_id;                 /* id -> description */
+	ARRAY(struct file_inode *) inodes; /* dump, */
+	struct hash by_inode;              /* by device and number */
+	struct file_state *state;          /* file/'s own: pipes, ghosts, links */
 };
 
-/* Dump: describes every descriptor of a task; fills in task->fdinfo.  Runs remote calls. */
+/*
+ * Dump: describes every descriptor of a task, cwd, root and umask; fills in task->fdinfo and
+ * task->fs.  Runs remote calls.
+ */
 int files_describe(struct checkpoint *checkpoint, struct task *task);
 /*
- * Dump: the regular file or directory behind fd (any descriptor, O_PATH too; now owned), as
+ * Dump: the regular file, directory or memfd behind fd (any descriptor, O_PATH too; now owned), as
  * something that is not a descriptor: a mapping, cwd, root or executable.  flags: how it has to be
- * opened again (O_RDONLY, O_RDWR, O_PATH...).  Several uses of one inode with the same flags get
- * the same id.  Reports, for `subject`.
+ * opened again (O_RDONLY, O_RDWR, O_PATH...).  Several uses of one inode by one name with the same
+ * flags get the same id.  Reports, for `subject`.
  */
 int files_describe_path(struct checkpoint *checkpoint, int fd, unsigned int flags,
 			struct subject subject, uint32_t *id);
+/* Dump, the end of the survey: what can be told only when everything has been described. */
+int files_check(struct checkpoint *checkpoint);
 /* Dump, after the survey, while all is frozen: contents.  Then, at any time: files.img. */
 int files_store(struct checkpoint *checkpoint);
 int files_write(struct checkpoint *checkpoint);
@@ -75,7 +99,7 @@ int files_read(struct checkpoint *checkpoint);
 int files_open(struct checkpoint *checkpoint, uint32_t id, int *fd);
 /* Restore: gives the task its descriptors (it holds none but the channel), cwd, root and umask. */
 int files_restore(struct checkpoint *checkpoint, struct task *task);
-/* Restore: after files_restore() of all tasks: epoll entries, owners, ghost files removed. */
+/* Restore: after files_restore() of all tasks: epoll entries, timers, owners, seals. */
 int files_finish(struct checkpoint *checkpoint);
 /* Closes all that is open; on a failed restore removes what was created. */
 void files_close(struct checkpoint *checkpoint, bool failed);

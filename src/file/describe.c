@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The dump of a task's descriptors: which descriptions there are, each described once. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/kcmp.h>
+#include <search.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "file/internal.h"
+#include "task/task.h"
+
+/* Flags that F_GETFL tells and open() or F_SETFL bring back. */
+static const unsigned int known_flags = O_ACCMODE | O_APPEND | O_NONBLOCK | O_SYNC | O_DIRECT |
+					KERNEL_O_LARGEFILE | O_DIRECTORY | O_NOFOLLOW | O_NOATIME |
+					O_PATH | O_TMPFILE;
+
+/* ---- finding descriptions again ------------------------------------------------------------- */
+
+/*
+ * The kernel's own order of open files (kcmp), so that one among thousands of the same inode is
+ * found without looking at all of them.
+ */
+static int files_order(const void *one, const void *other)
+{
+	const struct description *a = one, *b = other;
+	long order = syscall(SYS_kcmp, a->task->pid, b->task->pid, KCMP_FILE, a->number, b->number);
+
+	if (order < 0 || order > 2)
+		a->inode->unordered = true;
+	return order == 0 ? 0 : order == 1 ? -1 : 1;
+}
+
+struct file_inode *file_inode(struct checkpoint *checkpoint, const struct stat *stat)
+{
+	struct file_table *table = &checkpoint->files;
+	uint64_t key = hash_mix(stat->st_dev, stat->st_ino);
+	struct file_inode *first = hash_get(&table->by_inode, key), *inode;
+
+	for (inode = first; inode; inode = inode->next)
+		if (inode->device == stat->st_dev && inode->number == stat->st_ino)
+			return inode;
+	inode = arena_new_object(checkpoint->arena, struct file_inode);
+	*inode = (struct file_inode){.device = stat->st_dev, .number = stat->st_ino, .next = first};
+	hash_put(&table->by_inode, key, inode);
+	*(struct file_inode **)array_push(&table->inodes) = inode;
+	return inode;
+}
+
+/* The description in the table that is the same open file, or the spare one, which is new. */
+static struct description *find(struct checkpoint *checkpoint, const struct description *probe)
+{
+	struct file_state *state = checkpoint->files.state;
+	struct description **found;
+
+	if (!state->spare)
+		state->spare = arena_new_object(checkpoint->arena, struct description);
+	*state->spare = *probe;
+	found = tsearch(state->spare, &probe->inode->order, files_order);
+	if (!found)
+		die_of_memory();
+	return *found;
+}
+
+int file_fetch(const struct description *description)
+{
+	int fd;
+
+	if (description->number < 0)
+		fd = fcntl(description->fd, F_DUPFD_CLOEXEC, 0);
+	else
+		fd = syscall(SYS_pidfd_getfd, description->task->pidfd, description->number, 0);
+	return fd < 0 ? -errno : fd;
+}
+
+/* ---- describing one ------------------------------------------------------------------------- */
+
+char *file_link(struct checkpoint *checkpoint, int fd)
+{
+	char number[16], path[PATH_MAX + 64];
+	ssize_t length;
+
+	snprintf(number, sizeof(number), "%d", fd);
+	length = readlinkat(checkpoint->files.state->links, number, path, sizeof(path) - 1);
+	if (length < 0)
+		return NULL;
+	path[length] = 0;
+	return arena_strdup(checkpoint->arena, path);
+}
+
+static int describe(struct checkpoint *checkpoint, struct description *description)
+{
+	const struct file_kind *kind;
+
+	description->link = file_link(checkpoint, description->fd);
+	if (!description->link)
+		return FAIL(errno, description_subject(description), NULL,
+			    "its name cannot be read: %s", strerror(errno));
+	kind = file_recognize(description);
+	description->next = description->inode->descriptions;
+	description->inode->descriptions = description;
+	if (!kind)
+		return refuse_description(description);
+	file_add(checkpoint, description, kind);
+	if (description->flags & O_ASYNC)
+		return REFUSE(description_subject(description), "clear O_ASYNC before the dump",
+			      "it sends signals when it is ready (O_ASYNC)");
+	if (description->flags & ~known_flags)
+		return REFUSE(description_subject(description), NULL,
+			      "it has flags that stasis does not know (%#x)",
+			      description->flags & ~known_flags);
+	if (description->flags & O_PATH) {
+		description->owner = ARENA_MESSAGE(checkpoint->arena, fown_entry, FownEntry);
+		return kind->describe(checkpoint, description);
+	}
+
+	off_t position = lseek(description->fd, 0, SEEK_CUR);
+
+	description->position = position < 0 ? 0 : position;
+	description->owner = owner_describe(checkpoint, description);
+	return description->owner ? kind->describe(checkpoint, description) : -EOPNOTSUPP;
+}
+
+/* The description of a descriptor of the task, described if it is new; NULL after a report. */
+static struct description *describe_descriptor(struct checkpoint *checkpoint, struct task *task,
+					       int number, int *error)
+{
+	struct file_state *state = checkpoint->files.state;
+	struct description probe = {.fd = -1, .task = task, .number = number}, *description;
+	autofd int fd = file_fetch(&probe);
+
+	*error = fd < 0 ? fd : fstat(fd, &probe.stat) < 0 ? -errno : 0;
+	if (*error) {
+		FAIL(-*error, SUBJECT("%s, fd %d", task_subject(task).text, number),
+		     *error == -EMFILE ? "raise the limit of open files (ulimit -Hn)" : NULL,
+		     "cannot be fetched: %s", strerror(-*error));
+		return NULL;
+	}
+	probe.inode = file_inode(checkpoint, &probe.stat);
+	description = find(checkpoint, &probe);
+	if (probe.inode->unordered) {
+		*error = FAIL(EIO, SUBJECT("%s, fd %d", task_subject(task).text, number), NULL,
+			      "the kernel does not compare it with other open files (kcmp)");
+		return NULL;
+	}
+	if (description != state->spare)
+		return description;
+	state->spare = NULL;
+	description->fd = fd;
+	description->flags = fcntl(fd, F_GETFL);
+	*error = describe(checkpoint, description);
+	description->fd = -1;
+	return description;
+}
+
+/* ---- the task's table ----------------------------------------------------------------------- */
+
+typedef ARRAY(int) numbers;
+
+/* The kernel lists them in ascending order. */
+static int list_descriptors(struct task *task, numbers *list)
+{
+	autofd int fd = openat(task->proc, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *directory = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *entry;
+
+	if (!directory)
+		return FAIL(errno, task_subject(task), NULL, "its descriptors cannot be listed: %s",
+			    strerror(errno));
+	fd = -1; /* the directory's */
+	while ((errno = 0, entry = readdir(directory)))
+		if (entry->d_name[0] != '.')
+			*(int *)array_push(list) = atoi(entry->d_name);
+
+	int error = errno;
+
+	closedir(directory);
+	return error ? FAIL(error, task_subject(task), NULL, "its descriptors cannot be listed: %s",
+			    strerror(error))
+		     : 0;
+}
+
+static int describe_all(struct checkpoint *checkpoint, struct task *task, const numbers *list)
+{
+	int result = 0;
+
+	task->fdinfo = arena_new_array(checkpoint->arena, FdinfoEntry *, list->count);
+	task->fdinfo_count = 0;
+	array_each (list, number) {
+		int error = 0;
+		struct description *description =
+			describe_descriptor(checkpoint, task, *number, &error);
+
+		if (description && !error)
+			error = lock_survey(checkpoint, task, *number, description);
+		result = result ? result : error;
+		if (!description || !description->entry)
+			continue;
+		FdinfoEntry *entry = ARENA_MESSAGE(checkpoint->arena, fdinfo_entry, FdinfoEntry);
+
+		entry->id = description->id;
+		entry->type = description->entry->type;
+		entry->fd = *number;
+		task->fdinfo[task->fdinfo_count++] = entry;
+	}
+	return result;
+}
+
+/* FD_CLOEXEC of every descriptor: only the task itself can tell without reading fdinfo. */
+static int ask_flags(struct task *task)
+{
+	struct batch batch;
+	int error = 0;
+
+	batch_begin(&batch, task_leader(task));
+	for (size_t done = 0, next = 0; done < task->fdinfo_count && !error; done = next) {
+		for (; next < task->fdinfo_count && batch_fits(&batch, 1, 0); next++)
+			batch_call(&batch, SYS_fcntl, task->fdinfo[next]->fd, F_GETFD);
+		error = batch_run(&batch);
+		if (!error)
+			error = batch_check(&batch, "flags of descriptors");
+		for (size_t i = done; i < next && !error; i++)
+			task->fdinfo[i]->flags = batch_result(&batch, i - done);
+		batch_reset(&batch);
+	}
+	batch_end(&batch);
+	return error;
+}
+
+/* ---- cwd, root, umask ------------------------------------------------------------------------ */
+
+static int describe_directory(struct checkpoint *checkpoint, struct task *task, const char *name,
+			      uint32_t *id)
+{
+	int fd = openat(task->proc, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	struct subject subject = SUBJECT("%s, %s", task_subject(task).text, name);
+
+	if (fd < 0)
+		return FAIL(errno, subject, NULL, "cannot be opened: %s", strerror(errno));
+	return files_describe_path(checkpoint, fd, O_PATH | O_DIRECTORY, subject, id);
+}
+
+static int read_umask(struct task *task, uint32_t *mask)
+{
+	autofree char *text = NULL;
+	int error = fd_read_file(task->proc, "status", &text, NULL);
+	const char *line = error ? NULL : file_info(text, "Umask:");
+
+	if (!line)
+		return FAIL(error ? -error : ENODATA, task_subject(task), NULL,
+			    "its umask cannot be read");
+	*mask = strtoul(line, NULL, 8);
+	return 0;
+}
+
+static int describe_fs(struct checkpoint *checkpoint, struct task *task)
+{
+	FsEntry *fs = ARENA_MESSAGE(checkpoint->arena, fs_entry, FsEntry);
+	int cwd = describe_directory(checkpoint, task, "cwd", &fs->cwd_id);
+	int root = describe_directory(checkpoint, task, "root", &fs->root_id);
+	int mask = read_umask(task, &fs->umask);
+
+	fs->has_umask = true;
+	task->fs = fs;
+	return cwd ? cwd : root ? root : mask;
+}
+
+int files_describe(struct checkpoint *checkpoint, struct task *task)
+{
+	numbers list = {0};
+	int error, fs;
+
+	if (!file_state(checkpoint))
+		return -EIO;
+	error = list_descriptors(task, &list);
+	if (!error)
+		error = describe_all(checkpoint, task, &list);
+	if (!error)
+		error = ask_flags(task);
+	array_free(&list);
+	fs = describe_fs(checkpoint, task);
+	return error ? error : fs;
+}
+
+/* ---- files that are no descriptors ------------------------------------------------------------
+ */
+
+static struct description *known_path(struct checkpoint *checkpoint, uint64_t key,
+				      const struct description *wanted)
+{
+	struct description *known = hash_get(&checkpoint->files.state->paths, key);
+
+	return known && known->inode == wanted->inode && known->flags == wanted->flags &&
+			       !strcmp(known->link, wanted->link)
+		       ? known
+		       : NULL;
+}
+
+int files_describe_path(struct checkpoint *checkpoint, int fd, unsigned int flags,
+			struct subject subject, uint32_t *id)
+{
+	struct file_state *state = file_state(checkpoint);
+	struct description probe = {.fd = fd, .flags = flags, .number = -1}, *description;
+	uint64_t key;
+	int error;
+
+	if (!state || fstat(fd, &probe.stat) < 0 || !(probe.link = file_link(checkpoint, fd))) {
+		error = FAIL(errno, subject, NULL, "cannot be read: %s", strerror(errno));
+		close(fd);
+		return error;
+	}
+	probe.inode = file_inode(checkpoint, &probe.stat);
+	key = hash_mix(hash_mix(probe.stat.st_dev, probe.stat.st_ino),
+		       hash_bytes(probe.link, strlen(probe.link)) + flags);
+	description = known_path(checkpoint, key, &probe);
+	if (description) {
+		close(fd);
+		*id = description->id;
+		return description->id ? 0 : -EOPNOTSUPP; /* refused already */
+	}
+	probe.purpose = arena_printf(checkpoint->arena, "%s (%s)", subject.text, probe.link);
+	probe.owner = ARENA_MESSAGE(checkpoint->arena, fown_entry, FownEntry);
+	description = arena_copy(checkpoint->arena, &probe, sizeof(probe));
+	description->next = description->inode->descriptions;
+	description->inode->descriptions = description;
+
+	const struct file_kind *kind = file_recognize(description);
+
+	if (kind == &regular_kind)
+		error = kind->describe(checkpoint, file_add(checkpoint, description, kind));
+	else
+		error = refuse_description(description);
+	/* A file whose name leads nowhere has to stay reachable for files_store(). */
+	if (!description->inode->ghost && !description->inode->link)
+		fd_close(&description->fd);
+	hash_put(&state->paths, key, description);
+	*id = description->id;
+	return error;
+}
+
+/* ---- fdinfo --------------------------------------------------------------------------------- */
+
+int file_read_info(int fd, char **text)
+{
+	char path[40];
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	return fd_read_file(AT_FDCWD, path, text, NULL);
+}
+
+const char *file_info(const char *text, const char *key)
+{
+	size_t length = strlen(key);
+
+	for (const char *line = text; line; line = strchr(line, '\n')) {
+		line += *line == '\n';
+		if (!strncmp(line, key, length))
+			return line + length;
+	}
+	return NULL;
+}

@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Regular files and directories, and whatever was opened with O_PATH. */
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/names.h"
+#include "file/internal.h"
+
+static const char deleted[] = " (deleted)";
+
+/* ---- dump ----------------------------------------------------------------------------------- */
+
+/* Filesystems whose open files hold more than a path and a position tell. */
+static const struct special_filesystem {
+	unsigned long magic;
+	const char *name;
+} special_filesystems[] = {
+	{HUGETLBFS_MAGIC, "hugetlbfs"},
+	{TRACEFS_MAGIC, "tracefs"},
+	{DEBUGFS_MAGIC, "debugfs"},
+	{BPF_FS_MAGIC, "bpf"},
+	{SECRETMEM_MAGIC, "memfd_secret"},
+	{0x19800202 /* include/uapi has no name */, "mqueue"},
+	{NSFS_MAGIC, "nsfs"},
+	{0x50494446 /* PID_FS_MAGIC, Linux 6.9 */, "pidfs"},
+};
+
+/* /proc/42/maps is bound to a process, and to its memory at the time of open(). */
+static bool of_a_process(const char *link)
+{
+	while ((link = strchr(link, '/'))) {
+		size_t digits = 0;
+
+		for (link++; isdigit((unsigned char)link[digits]); digits++)
+			;
+		if (digits && (link[digits] == '/' || !link[digits]))
+			return true;
+	}
+	return false;
+}
+
+static int survey_filesystem(const struct description *description)
+{
+	struct subject subject = description_subject(description);
+	struct statfs statfs;
+
+	if (fstatfs(description->fd, &statfs) < 0)
+		return FAIL(errno, subject, NULL, "its filesystem is not known: %s",
+			    strerror(errno));
+	if (statfs.f_type == PROC_SUPER_MAGIC && of_a_process(description->link))
+		return REFUSE(subject, "close it before the dump",
+			      "files of a process in /proc are a later capability");
+	for (size_t i = 0; i < sizeof(special_filesystems) / sizeof(*special_filesystems); i++)
+		if ((unsigned long)statfs.f_type == special_filesystems[i].magic)
+			return REFUSE(subject, "close it before the dump",
+				      "open files of the filesystem %s are a later capability",
+				      special_filesystems[i].name);
+	return 0;
+}
+
+/* Does the path lead to the file, on the same mount? */
+static bool leads_to(const struct description *description, const char *path)
+{
+	struct statx here, there;
+
+	return statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT,
+		     STATX_INO | STATX_MNT_ID, &there) == 0 &&
+	       there.stx_ino == description->stat.st_ino &&
+	       makedev(there.stx_dev_major, there.stx_dev_minor) == description->stat.st_dev &&
+	       statx(description->fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &here) == 0 &&
+	       here.stx_mnt_id == there.stx_mnt_id;
+}
+
+/*
+ * The text of the link is only a hint, since any file may be called "x (deleted)": where it leads
+ * decides.
+ */
+static int find_name(struct checkpoint *checkpoint, struct description *description)
+{
+	RegFileEntry *entry = description->entry->reg;
+	size_t length = strlen(description->link), suffix = strlen(deleted);
+
+	entry->name = description->link;
+	if (*description->link != '/')
+		return REFUSE(description_subject(description),
+			      "open it under the root directory that stasis sees",
+			      "no path leads to it from here");
+	if (leads_to(description, description->link))
+		return 0;
+	if (length <= suffix || strcmp(description->link + length - suffix, deleted))
+		return REFUSE(description_subject(description),
+			      "unmount what covers it, or close it before the dump",
+			      "its path leads to another file now, or nowhere");
+	entry->name = arena_strdup(checkpoint->arena, description->link);
+	entry->name[length - suffix] = 0;
+	/* Removed and linked again by the same name? */
+	if (leads_to(description, entry->name))
+		return 0;
+	return remap_describe(checkpoint, description);
+}
+
+int path_describe(struct checkpoint *checkpoint, struct description *description)
+{
+	RegFileEntry *entry = ARENA_MESSAGE(checkpoint->arena, reg_file_entry, RegFileEntry);
+	mode_t mode = description->stat.st_mode;
+
+	description->entry->reg = entry;
+	entry->id = description->id;
+	entry->flags = description->flags;
+	entry->pos = description->position;
+	entry->fown = description->owner;
+	entry->has_mode = true;
+	entry->mode = mode;
+	/* A log goes on growing while the program that only appends to it is away. */
+	if (S_ISREG(mode) &&
+	    !((description->flags & O_APPEND) && (description->flags & O_ACCMODE) == O_WRONLY)) {
+		entry->has_size = true;
+		entry->size = description->stat.st_size;
+	}
+	if (S_ISCHR(mode) || S_ISBLK(mode)) {
+		entry->has_rdev = true;
+		entry->rdev = description->stat.st_rdev;
+	}
+	return find_name(checkpoint, description);
+}
+
+static bool recognize(const struct description *description)
+{
+	mode_t mode = description->stat.st_mode;
+
+	return (S_ISREG(mode) || S_ISDIR(mode) || (description->flags & O_PATH)) &&
+	       *description->link == '/' && strncmp(description->link, "/memfd:", 7);
+}
+
+static int describe(struct checkpoint *checkpoint, struct description *description)
+{
+	int error = survey_filesystem(description);
+
+	return error ? error : path_describe(checkpoint, description);
+}
+
+/* ---- restore -------------------------------------------------------------------------------- */
+
+int path_read(struct checkpoint *checkpoint, struct description *description)
+{
+	const RegFileEntry *entry = description->entry->reg;
+
+	if (!entry || entry->id != description->id)
+		return file_damaged(description, "it has no path, or another file's");
+	if (*entry->name != '/')
+		return file_damaged(description, "its path does not begin at the root");
+	if (entry->ext)
+		return REFUSE(description_subject(description), NULL,
+			      "external files (--external) are a later capability");
+	description->flags = entry->flags;
+	description->owner = entry->fown;
+	return 0;
+}
+
+static int check_file(struct checkpoint *checkpoint, const struct description *description, int fd)
+{
+	const char *remedy = "bring the file back as it was when it was dumped";
+	const RegFileEntry *entry = description->entry->reg;
+	struct subject subject = description_subject(description);
+	mode_t mode = entry->mode;
+	struct stat stat;
+
+	if (fstat(fd, &stat) < 0)
+		return FAIL(errno, subject, NULL, "%s", strerror(errno));
+	if (entry->has_mode && (stat.st_mode & S_IFMT) != (mode & S_IFMT))
+		return FAIL(ESTALE, subject, remedy,
+			    "it is a file of another type now (mode %o, was %o)", stat.st_mode,
+			    mode);
+	if (entry->has_rdev && stat.st_rdev != entry->rdev)
+		return FAIL(ESTALE, subject, remedy, "it is another device now (%u:%u, was %u:%u)",
+			    major(stat.st_rdev), minor(stat.st_rdev), major(entry->rdev),
+			    minor(entry->rdev));
+	if (entry->has_mode && stat.st_mode != mode && !checkpoint->options->skip_file_rwx_check)
+		return FAIL(ESTALE, subject,
+			    "change it back, or restore with --skip-file-rwx-check",
+			    "its permissions have changed (mode %o, was %o)", stat.st_mode & 07777,
+			    mode & 07777);
+	if (entry->has_size && (uint64_t)stat.st_size != entry->size)
+		return FAIL(ESTALE, subject, remedy, "its size has changed (%llu bytes, was %llu)",
+			    (unsigned long long)stat.st_size, (unsigned long long)entry->size);
+	return 0;
+}
+
+int path_open(struct checkpoint *checkpoint, struct description *description, unsigned int flags)
+{
+	const char *name = remap_name(checkpoint, description, &flags);
+	char text[NAMES_SIZE];
+	int error, fd;
+
+	if (!name)
+		return -EIO;
+	flags &= ~(KERNEL_O_TMPFILE | O_ASYNC | O_CREAT | O_TRUNC | O_EXCL);
+	if (!(flags & O_PATH))
+		flags |= O_NONBLOCK | O_NOCTTY;
+	fd = remap_take(description);
+	if (fd < 0)
+		fd = open(name, flags | O_CLOEXEC);
+	if (fd < 0) {
+		bool gone = errno == ENOENT || errno == ENOTDIR;
+
+		return FAIL(errno, description_subject(description),
+			    gone ? "bring the file back as it was when it was dumped" : NULL,
+			    "cannot be opened (%s) by the path %s: %s",
+			    open_flags_name(flags, text), name, strerror(errno));
+	}
+	error = remap_made(description) ? 0 : check_file(checkpoint, description, fd);
+	if (!error)
+		return fd;
+	close(fd);
+	return error;
+}
+
+static int open_one(struct checkpoint *checkpoint, struct description *description)
+{
+	const RegFileEntry *entry = description->entry->reg;
+	int fd = path_open(checkpoint, description, description->flags);
+
+	if (fd < 0)
+		return fd;
+	description->fd = fd;
+	if (description->flags & O_PATH)
+		return 0;
+	/* It was opened with O_NONBLOCK, or made by O_TMPFILE with few flags. */
+	if (fcntl(fd, F_SETFL, description->flags & SETTABLE_FLAGS) < 0)
+		return FAIL(errno, description_subject(description), NULL,
+			    "its flags cannot be set: %s", strerror(errno));
+	if (entry->pos && lseek(fd, entry->pos, SEEK_SET) < 0)
+		return FAIL(errno, description_subject(description), NULL,
+			    "cannot go to position %llu: %s", (unsigned long long)entry->pos,
+			    strerror(errno));
+	return 0;
+}
+
+/* While a ghost has a name, all that is open of it is opened. */
+static int make(struct checkpoint *checkpoint, struct description *description)
+{
+	struct description *each = description;
+	int error = 0, unnamed;
+
+	do {
+		if (each->fd < 0 && each->kind == &regular_kind)
+			error = open_one(checkpoint, each);
+		each = remap_next(each);
+	} while (!error && each != description);
+	unnamed = remap_unname(checkpoint, description);
+	return error ? error : unnamed;
+}
+
+const struct file_kind regular_kind = {
+	.name = "file",
+	.type = FD_TYPES__REG,
+	.recognize = recognize,
+	.describe = describe,
+	.read = path_read,
+	.make = make,
+};
