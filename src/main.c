@@ -12,10 +12,6 @@
 #include "cli/options.h"
 #include "cli/show.h"
 
-/* Until these parts are linked. */
-#pragma weak checkpoint_dump
-#pragma weak checkpoint_restore
-
 static int version_command(const struct options *options)
 {
 	puts(options->as_criu ? "Version: 4.3" : "stasis " STASIS_VERSION);
@@ -28,8 +24,6 @@ static int restore_command(const struct options *options)
 	struct options detached = *options;
 	int error;
 
-	if (!checkpoint_restore)
-		return REFUSE(SUBJECT("restore"), NULL, "is not linked yet");
 	if (!options->exec_cmd)
 		return checkpoint_restore(options);
 	detached.restore_detached = true;

@@ -11,8 +11,6 @@
 #include "cli/options.h"
 #include "cli/suggest.h"
 
-#pragma weak checkpoint_check
-
 /* ---- --feature ---------------------------------------------------------------------------- */
 
 static const char *feature_name(unsigned long index)
@@ -115,7 +113,7 @@ static int check_kernel(const struct options *options)
 
 static int check_tree(const struct options *options)
 {
-	int error = checkpoint_check ? checkpoint_check(options) : -ENOSYS;
+	int error = checkpoint_check(options);
 
 	if (!error)
 		printf("Looks good.\n");
