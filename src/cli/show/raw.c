@@ -70,7 +70,7 @@ static void show_quoted(struct json *json, const char *key, const ProtobufCBinar
 		bool quote = c == '=' || c > '~' || (c < ' ' && c != '\n' && c != '\t') ||
 			     ((c == ' ' || c == '\t') && last) || (c == '.' && !column && last);
 
-		if (column + (quote ? 3 : 1) >= LONGEST_LINE && c != '\n') {
+		if ((quote || !last) && c != '\n' && column + (quote ? 3 : 1) >= LONGEST_LINE) {
 			fputs("=\n", out);
 			column = 0;
 		}
