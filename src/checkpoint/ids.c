@@ -2,12 +2,14 @@
 #include "checkpoint/ids.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/kcmp.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/fd.h"
 #include "base/report.h"
 #include "checkpoint/checkpoint.h"
 
@@ -102,15 +104,31 @@ static int check_threads(struct task *task)
 	return 0;
 }
 
-/* Operations to undo when it ends (semop's SEM_UNDO): compared with stasis, which has none. */
+/* Are there System V semaphores at all?  The first line of the file is its header. */
+static bool have_semaphores(void)
+{
+	autofree char *text = NULL;
+
+	if (fd_read_file(AT_FDCWD, "/proc/sysvipc/sem", &text, NULL))
+		return false; /* a kernel without them */
+	const char *line = strchr(text, '\n');
+
+	return line && line[1];
+}
+
+/*
+ * Operations to undo when it ends (semop's SEM_UNDO).  Their list cannot be read.  A task without
+ * a list is known by comparison with stasis, which has none; one that has threads always has a
+ * list, which must be empty where there is no semaphore.
+ */
 static int check_undo(struct task *task)
 {
 	int order = compare(task->pid, getpid(), KCMP_SYSVSEM);
 
-	if (order && !(order == -2 && errno == EOPNOTSUPP))
-		return REFUSE(task_subject(task), "let it undo or finish its semaphore operations first",
-			      "it has System V semaphore operations to undo (SEM_UNDO)");
-	return 0;
+	if (!order || (order == -2 && errno == EOPNOTSUPP) || !have_semaphores())
+		return 0;
+	return REFUSE(task_subject(task), "remove System V semaphores it may have used (ipcs -s)",
+		      "it may have semaphore operations to undo (SEM_UNDO)");
 }
 
 int ids_describe(struct checkpoint *checkpoint)
