@@ -21,6 +21,8 @@ struct scenario {
 	const char *dump_options, *restore_options;
 	/* Modes it can run in, separated by spaces; NULL: all but "refuse". */
 	const char *modes;
+	/* No snapshots (snapshot.h): there are too many processes, or they cannot be compared. */
+	bool plain;
 	/* It is a job of the runner's session and terminal, not a session of its own. */
 	bool terminal;
 	/* Must be refused; every regular expression must match in what stasis answers, one a line.
