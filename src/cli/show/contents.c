@@ -27,7 +27,8 @@ enum { MOST_ARGUMENTS = 6 << 20 };
 
 struct run {
 	uint64_t start, end;
-	uint64_t before; /* bytes in all runs before: its place in the pages image */
+	uint64_t before;     /* bytes stored of all runs before: its place in the pages image */
+	uint32_t in_process; /* 0: stored here; or the parent, which has these pages */
 };
 
 struct stored {
@@ -36,8 +37,15 @@ struct stored {
 	uint32_t pages_id;
 };
 
-static bool is_stored(const PagemapEntry *entry)
+static uint64_t run_stored(const struct run *run)
 {
+	return run->in_process ? 0 : run->end - run->start;
+}
+
+static bool is_present(const PagemapEntry *entry)
+{
+	if (entry->in_process)
+		return true;
 	return entry->has_flags ? entry->flags & PE_PRESENT : !entry->in_parent;
 }
 
@@ -57,8 +65,10 @@ static int get_run(struct image_reader *reader, const char *name, uint64_t end, 
 			    "the file is damaged: take another copy of the checkpoint",
 			    "the pages at %#llx are out of order",
 			    (unsigned long long)entry->vaddr);
-	*run = (struct run){entry->vaddr, entry->vaddr + pages * IMAGE_PAGE_SIZE, 0};
-	*present = is_stored(entry);
+	*run = (struct run){.start = entry->vaddr,
+			    .end = entry->vaddr + pages * IMAGE_PAGE_SIZE,
+			    .in_process = entry->in_process};
+	*present = is_present(entry);
 	return 1;
 }
 
@@ -73,7 +83,7 @@ static int read_pagemap(struct contents *contents, struct hash *table, enum imag
 	struct run run = {0};
 	PagemapHead *head;
 	uint64_t before = 0;
-	bool present;
+	bool present = false;
 	int got = image_open(contents->checkpoint.images, type, id, arena, &reader);
 
 	if (got) {
@@ -90,7 +100,7 @@ static int read_pagemap(struct contents *contents, struct hash *table, enum imag
 		if (!present)
 			continue;
 		run.before = before;
-		before += run.end - run.start;
+		before += run_stored(&run);
 		*(struct run *)array_push(&runs) = run;
 	}
 	image_close(reader);
@@ -124,9 +134,9 @@ static uint64_t stored_below(const struct stored *stored, uint64_t address)
 	size_t index = run_index(stored, address);
 	const struct run *run = &stored->runs[index];
 
-	if (index < stored->count)
-		return run->before + (address > run->start ? address - run->start : 0);
-	return index ? run[-1].before + run[-1].end - run[-1].start : 0;
+	if (index == stored->count)
+		return index ? run[-1].before + run_stored(&run[-1]) : 0;
+	return run->before + (run_stored(run) && address > run->start ? address - run->start : 0);
 }
 
 static uint64_t stored_between(const struct stored *stored, uint64_t start, uint64_t end)
@@ -134,29 +144,50 @@ static uint64_t stored_between(const struct stored *stored, uint64_t start, uint
 	return stored ? stored_below(stored, end) - stored_below(stored, start) : 0;
 }
 
-/* Bytes of memory as they are stored; what is not is zero.  False: nothing is. */
-static bool read_memory(struct contents *contents, const struct stored *stored, uint64_t address,
+/* Where the page at this address is stored: here, or with the ancestor that shares it. */
+static bool find_page(struct contents *contents, const struct task *task, uint64_t address,
+		      uint32_t *pages_id, uint64_t *offset)
+{
+	for (; task; task = task->parent) {
+		const struct stored *stored = hash_get(&contents->pagemaps, task->pid);
+		size_t index = stored ? run_index(stored, address) : 0;
+
+		if (!stored || index == stored->count || stored->runs[index].start > address)
+			return false;
+		if (!stored->runs[index].in_process) {
+			*pages_id = stored->pages_id;
+			*offset = stored->runs[index].before + address - stored->runs[index].start;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Bytes of a task's memory as they are stored.  False: some are not. */
+static bool read_memory(struct contents *contents, const struct task *task, uint64_t address,
 			char *data, size_t size)
 {
-	char name[64];
-	autofd int fd =
-		openat(contents->checkpoint.images, image_name(IMAGE_PAGES, stored->pages_id, name),
-		       O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	bool some = false;
+	while (size) {
+		size_t piece = IMAGE_PAGE_SIZE - address % IMAGE_PAGE_SIZE;
+		uint64_t offset;
+		uint32_t id;
+		char name[64];
 
-	for (size_t i = run_index(stored, address); i < stored->count; i++) {
-		const struct run *run = &stored->runs[i];
-		uint64_t from = run->start > address ? run->start : address;
-		uint64_t to = run->end < address + size ? run->end : address + size;
-
-		if (from >= to)
-			break;
-		if (fd_pread_all(fd, data + (from - address), to - from,
-				 run->before + (from - run->start)))
+		if (piece > size)
+			piece = size;
+		if (!find_page(contents, task, address, &id, &offset))
 			return false;
-		some = true;
+		autofd int fd =
+			openat(contents->checkpoint.images, image_name(IMAGE_PAGES, id, name),
+			       O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+
+		if (fd < 0 || fd_pread_all(fd, data, piece, offset))
+			return false;
+		address += piece;
+		data += piece;
+		size -= piece;
 	}
-	return some;
+	return true;
 }
 
 /* Tables of things that others refer to by number. */
@@ -418,16 +449,14 @@ struct memory_summary memory_summary(struct contents *contents, const struct tas
 
 const char *task_arguments(struct contents *contents, const struct task *task, size_t *size)
 {
-	const struct stored *stored = hash_get(&contents->pagemaps, task->pid);
-
-	if (!task->mm || !stored || task->mm->mm_arg_end <= task->mm->mm_arg_start ||
+	if (!task->mm || task->mm->mm_arg_end <= task->mm->mm_arg_start ||
 	    task->mm->mm_arg_end - task->mm->mm_arg_start > MOST_ARGUMENTS)
 		return NULL;
 	*size = task->mm->mm_arg_end - task->mm->mm_arg_start;
 
 	char *data = arena_alloc(contents->arena, *size);
 
-	return read_memory(contents, stored, task->mm->mm_arg_start, data, *size) ? data : NULL;
+	return read_memory(contents, task, task->mm->mm_arg_start, data, *size) ? data : NULL;
 }
 
 const char *thread_name(const struct thread *thread)
