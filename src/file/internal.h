@@ -42,6 +42,7 @@ struct file_state {
 	struct hash paths;         /* dump: files_describe_path(), by inode, name and flags */
 
 	struct lock_table *locks;    /* lock.c */
+	size_t lock_surveys; /* descriptors that were asked for locks */
 	struct remap_state *remaps;  /* remap.c */
 	struct pipe_state *pipes;    /* pipe.c */
 	struct pipe_state *fifos;    /* fifo.c */

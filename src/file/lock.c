@@ -14,6 +14,12 @@
 /* The inode of the first pid namespace (PROC_PID_INIT_INO of the kernel). */
 enum { FIRST_PID_NAMESPACE = 0xEFFFFFFC };
 
+/*
+ * Reading /proc/locks makes the kernel wait for all its processors (milliseconds); asking a
+ * descriptor takes some microseconds.  So many are asked before the list is read.
+ */
+enum { ASK_EACH = 500 };
+
 /* What /proc/locks tells: the numbers of the inodes that are locked, for a quick look. */
 struct lock_table {
 	struct hash inodes;
@@ -66,9 +72,9 @@ int lock_survey(struct checkpoint *checkpoint, struct task *task, int number,
 	char path[32];
 	int error;
 
-	if (!state->locks)
+	if (!state->locks && ++state->lock_surveys > ASK_EACH)
 		state->locks = read_locks(checkpoint);
-	if (!hash_get(&state->locks->inodes, description->stat.st_ino) &&
+	if (state->locks && !hash_get(&state->locks->inodes, description->stat.st_ino) &&
 	    (state->locks->complete || *description->link != '/'))
 		return 0;
 	/* Filesystems may show another device there than stat() does: ask the descriptor itself. */
