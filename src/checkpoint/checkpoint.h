@@ -22,6 +22,7 @@ struct checkpoint {
 	struct file_table files;
 	struct memory_state *memory; /* memory/'s own */
 	struct remote_channel channel;	/* restore: descriptors for the tasks */
+	bool root_is_child;		/* restore: stasis is the parent of the root */
 	uint64_t area;			/* restore: address of the area in all tasks, */
 	size_t area_threads;		/* and how many slots it has */
 	struct checkpoint_stats {	/* what stats-dump and stats-restore hold; microseconds */

@@ -160,22 +160,58 @@ static _Noreturn void wait_to_be_seized(int life, int ours)
 	_exit(1);
 }
 
-static int clone_root(struct checkpoint *checkpoint, struct task *root, int life[2])
+/* 0, or the negative errno of clone3; does not return in the newborn. */
+static int clone_newborn(struct checkpoint *checkpoint, pid_t pid, const int life[2])
 {
-	pid_t pid = root->pid;
 	struct clone_args args = { .exit_signal = SIGCHLD, .set_tid = (uintptr_t)&pid,
 				   .set_tid_size = 1 };
 
-	if (checkpoint->options->restore_sibling)
+	if (checkpoint->options->restore_sibling) {
 		args.flags |= CLONE_PARENT;
-	if (args.flags & CLONE_PARENT)
 		args.exit_signal = 0; /* it is that of stasis, then */
+	}
 
 	long born = syscall(SYS_clone3, &args, sizeof(args));
 
 	if (born == 0)
 		wait_to_be_seized(life[0], life[1]);
-	return born < 0 ? cannot_clone(pid, -errno) : 0;
+	return born < 0 ? -errno : 0;
+}
+
+/* Does a thread of the root get a signal when its parent ends? */
+static bool minds_parents_end(const struct task *root)
+{
+	for (size_t i = 0; i < root->thread_count; i++)
+		if (root->threads[i].core->thread_core->pdeath_sig)
+			return true;
+	return false;
+}
+
+/*
+ * The root is a child of stasis.  When stasis is going to end before it (--restore-detached), and
+ * that would be told to the root by signal, it is born by a process that ends at once: its parent
+ * is then who it will be afterwards.
+ */
+static int clone_root(struct checkpoint *checkpoint, struct task *root, const int life[2])
+{
+	int status;
+
+	checkpoint->root_is_child = !checkpoint->options->restore_sibling;
+	if (!checkpoint->options->restore_detached || checkpoint->options->restore_sibling ||
+	    !minds_parents_end(root))
+		return clone_newborn(checkpoint, root->pid, life);
+
+	pid_t midwife = fork();
+
+	if (midwife == 0)
+		_exit(-clone_newborn(checkpoint, root->pid, life));
+	if (midwife < 0)
+		return -errno;
+	checkpoint->root_is_child = false;
+	while (waitpid(midwife, &status, 0) < 0)
+		if (errno != EINTR)
+			return -errno;
+	return WIFEXITED(status) ? -WEXITSTATUS(status) : -ECHILD;
 }
 
 /* Takes everything of stasis' own away from the root: registered areas, descriptors, memory. */
@@ -212,7 +248,9 @@ static int bear_root(struct checkpoint *checkpoint, struct task *root)
 	if (pipe2(life, O_CLOEXEC) < 0)
 		return FAIL(errno, SUBJECT("restore"), NULL, "cannot make a pipe: %s", strerror(errno));
 	error = clone_root(checkpoint, root, life);
-	if (!error) {
+	if (error) {
+		error = cannot_clone(root->pid, error);
+	} else {
 		root->pidfd = syscall(SYS_pidfd_open, root->pid, 0);
 		error = remote_seize(&leader->remote, root->pid, NEWBORN_OPTIONS);
 		if (!error)
@@ -527,7 +565,10 @@ static int end_by_signal(struct task *task, int signo)
 	if (error)
 		return error;
 	if (ptrace(PTRACE_SETSIGMASK, remote->tid, sizeof(none), &none) < 0 ||
-	    kill(task->pid, signo) < 0 || ptrace(PTRACE_CONT, remote->tid, 0, 0) < 0)
+	    kill(task->pid, signo) < 0)
+		return -errno;
+	/* SIGKILL needs no more. */
+	if (ptrace(PTRACE_CONT, remote->tid, 0, 0) < 0 && errno != ESRCH)
 		return -errno;
 	for (;;) {
 		int status;

@@ -118,10 +118,10 @@ static int stop_task(struct checkpoint *checkpoint, struct task *task)
 	if (task->parent)
 		waited = remote_syscall(task_leader(task->parent), SYS_wait4, task->pid, 0,
 					WUNTRACED | __WALL);
-	else if (checkpoint->options->restore_sibling)
-		waited = task->pid; /* whose child it is, waits for it */
-	else
+	else if (checkpoint->root_is_child)
 		waited = waitpid(task->pid, NULL, WUNTRACED | __WALL);
+	else
+		waited = task->pid; /* whose child it is, waits for it */
 	return waited == task->pid ? 0 :
 				     FAIL(EIO, task_subject(task), NULL, "did not stop as it was dumped");
 }
