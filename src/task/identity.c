@@ -210,12 +210,17 @@ static int write_number(const struct revival *revival, const char *name, const c
 /* What a new task has from stasis; false when it cannot be known. */
 static bool own_loginuid(uint32_t *loginuid)
 {
-	autofree char *text = NULL;
+	static enum { UNKNOWN, KNOWN, NONE } state;
+	static uint32_t own;
 
-	if (fd_read_file(AT_FDCWD, "/proc/self/loginuid", &text, NULL))
-		return false;
-	*loginuid = strtoul(text, NULL, 10);
-	return true;
+	if (state == UNKNOWN) {
+		autofree char *text = NULL;
+
+		state = fd_read_file(AT_FDCWD, "/proc/self/loginuid", &text, NULL) ? NONE : KNOWN;
+		own = state == KNOWN ? strtoul(text, NULL, 10) : 0;
+	}
+	*loginuid = own;
+	return state == KNOWN;
 }
 
 /* Only the thread itself may write its login id. */

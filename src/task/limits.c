@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <linux/capability.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "task/part.h"
 
@@ -43,22 +44,33 @@ static int limits_answer(struct inquiry *inquiry, void *asked)
 	return 0;
 }
 
+/* Of stasis; a new task has the same. */
+static const struct limit *own_limits(void)
+{
+	static struct limit limits[RLIM_NLIMITS];
+	static bool known;
+
+	for (int i = 0; i < RLIM_NLIMITS && !known; i++)
+		syscall(SYS_prlimit64, 0, i, NULL, &limits[i]);
+	known = true;
+	return limits;
+}
+
 /*
  * A hard limit can only be raised with CAP_SYS_RESOURCE.  Without it the task keeps our own, which
  * is where we are the closest to what it had: no reason not to bring it back, but one to say so.
  */
 static struct limit within_reach(const struct revival *revival, int resource, struct limit limit)
 {
-	struct rlimit ours;
+	uint64_t ours = own_limits()[resource].hard;
 
-	if (getrlimit(resource, &ours) < 0 || limit.hard <= ours.rlim_max ||
-	    have_capability(CAP_SYS_RESOURCE))
+	if (limit.hard <= ours || have_capability(CAP_SYS_RESOURCE))
 		return limit;
 	log_warn("%s: the hard limit %d stays at %lu instead of %lu: raising it needs "
 		 "CAP_SYS_RESOURCE",
-		 thread_subject(revival->thread).text, resource, (unsigned long)ours.rlim_max,
+		 thread_subject(revival->thread).text, resource, (unsigned long)ours,
 		 (unsigned long)limit.hard);
-	limit.hard = ours.rlim_max;
+	limit.hard = ours;
 	if (limit.soft > limit.hard)
 		limit.soft = limit.hard;
 	return limit;

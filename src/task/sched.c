@@ -96,6 +96,19 @@ static void store_affinity(struct inquiry *inquiry, SchedMoreEntry *more, const 
 	more->affinity.data = arena_copy(inquiry->arena, mask, bytes);
 }
 
+/*
+ * The time slice that a thread has if it did not ask for one (6.12), by that of stasis.  0: not
+ * known to this kernel.
+ */
+static uint64_t usual_slice(void)
+{
+	static struct attributes own;
+
+	if (!own.size)
+		syscall(SYS_sched_getattr, 0, &own, sizeof(own), 0);
+	return own.policy == SCHED_NORMAL ? own.runtime : 0;
+}
+
 static void store_attributes(ThreadCoreEntry *core, SchedMoreEntry *more,
 			     const struct attributes *attributes)
 {
@@ -110,8 +123,7 @@ static void store_attributes(ThreadCoreEntry *core, SchedMoreEntry *more,
 		more->runtime = attributes->runtime;
 		more->deadline = attributes->deadline;
 		more->period = attributes->period;
-	} else if (attributes->runtime) {
-		/* The time slice that was asked for (6.12). */
+	} else if (attributes->runtime != usual_slice()) {
 		more->has_runtime = true;
 		more->runtime = attributes->runtime;
 	}

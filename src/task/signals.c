@@ -185,21 +185,25 @@ static struct action action_of(const SaEntry *entry)
 			       .mask = entry->mask};
 }
 
-/* Ignoring a signal drops those that wait: a task that was just made may have a few. */
+/* Signals that a task may have got while it was made: of children, terminals and job control. */
+static const int early[] = {SIGHUP, SIGCHLD, SIGCONT, SIGTSTP, SIGTTIN, SIGTTOU, SIGWINCH, SIGURG};
+
+enum { EARLY = sizeof(early) / sizeof(*early) };
+
+/* Ignoring a signal drops those that wait. */
 static int drop_waiting(struct revival *revival)
 {
 	struct action ignore = {.handler = (uintptr_t)SIG_IGN};
-	int error = revival_room(revival, ACTIONS, sizeof(ignore));
+	int error = revival_room(revival, EARLY, sizeof(ignore));
 
 	if (error)
 		return error;
 
 	uint64_t address = batch_input(&revival->batch, &ignore, sizeof(ignore));
 
-	for (int signo = 1; signo <= SIGNALS; signo++)
-		if (has_action(signo))
-			revive(revival, "signal actions", NULL, SYS_rt_sigaction, signo, address, 0,
-			       SIGSET_SIZE);
+	for (size_t i = 0; i < EARLY; i++)
+		revive(revival, "signal actions", NULL, SYS_rt_sigaction, early[i], address, 0,
+		       SIGSET_SIZE);
 	return 0;
 }
 
