@@ -69,7 +69,7 @@ int main(int argc, char **argv)
 	if (!error)
 		error = options_check(&options);
 	/* Also for options that make no sense: clients look for errors in the log. */
-	log_error = logfile_open(&options);
+	log_error = logfile_open(&options, argv);
 	if (!error)
 		error = log_error;
 	if (!error)

@@ -21,6 +21,7 @@
 #include "base/log.h"
 #include "base/phase.h"
 #include "base/report.h"
+#include "checkpoint/action.h"
 #include "checkpoint/checkpoint.h"
 #include "memory/memory.h"
 
@@ -475,6 +476,12 @@ int tree_grow(struct checkpoint *checkpoint)
 		error = make_area(checkpoint);
 	if (!error)
 		error = bear_root(checkpoint, checkpoint->tree.tasks[0]);
+	if (!error)
+		error = action_run(checkpoint->options, "setup-namespaces",
+				   checkpoint->tree.tasks[0]->pid);
+	if (!error)
+		error = action_run(checkpoint->options, "post-setup-namespaces",
+				   checkpoint->tree.tasks[0]->pid);
 	tree_each_task (&checkpoint->tree, task)
 		if (!error)
 			error = grow_task(checkpoint, task);

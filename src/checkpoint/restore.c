@@ -227,6 +227,8 @@ static int make_tasks(struct checkpoint *checkpoint)
 	if (!error)
 		error = action_run(options, "post-restore", root);
 	if (!error)
+		error = action_run(options, "pre-resume", root);
+	if (!error)
 		error = write_pidfile(checkpoint);
 	if (!error)
 		error = let_go(checkpoint);

@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "remote/arch/arch.h"
 
 /* Newer than Debian 12's headers. */
 #ifndef PAGEMAP_SCAN
@@ -272,6 +273,9 @@ const struct feature feature_table[] = {
 	{ "mm_map", FEATURE_REQUIRED, probe_mm_map,
 	  "places of stack, heap, arguments and environment",
 	  "they cannot be set", "CONFIG_CHECKPOINT_RESTORE" },
+	{ "can_map_vdso", FEATURE_REQUIRED, arch_can_map_vdso,
+	  "the vdso gets its place back",
+	  "the vdso cannot be placed", "CONFIG_CHECKPOINT_RESTORE" },
 	{ "children", FEATURE_REQUIRED, probe_children,
 	  "the tree of processes",
 	  "children cannot be found", "CONFIG_PROC_CHILDREN" },
@@ -316,7 +320,6 @@ const struct feature feature_table[] = {
 	LATER("compat_cr", "32-bit applications"),
 	LATER("uffd", "lazy migrations"),
 	LATER("uffd-noncoop", "lazy migrations"),
-	LATER("can_map_vdso", "32-bit applications"),
 	LATER("sk_ns", "network namespaces"),
 	LATER("sk_unix_file", "Unix sockets"),
 	LATER("net_diag_raw", "raw sockets"),

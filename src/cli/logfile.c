@@ -3,7 +3,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -34,7 +36,20 @@ static int open_file(const struct options *options, int *fd)
 	return 0;
 }
 
-int logfile_open(const struct options *options)
+static void introduce(char **argv)
+{
+	struct utsname kernel;
+	char line[1024] = "";
+
+	for (size_t used = 0; *argv && used < sizeof(line); argv++)
+		used += snprintf(line + used, sizeof(line) - used, "%s%s", used ? " " : "", *argv);
+	if (uname(&kernel) == 0)
+		log_info("stasis %s on %s %s %s", STASIS_VERSION, kernel.sysname, kernel.release,
+			 kernel.machine);
+	log_info("command line: %s", line);
+}
+
+int logfile_open(const struct options *options, char **argv)
 {
 	int fd = -1, error = 0;
 
@@ -45,5 +60,6 @@ int logfile_open(const struct options *options)
 	else if (options->verbose)
 		fd = copy(STDERR_FILENO);
 	log_open(fd, options->verbosity);
+	introduce(argv);
 	return error;
 }

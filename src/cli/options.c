@@ -146,15 +146,6 @@ static const char *add_script(struct options *options, const struct option *opti
 	return path ? add_string(options, option, path, negated) : strerror(errno);
 }
 
-static const char *set_validation(struct options *options, const struct option *option,
-				  const char *value, bool negated)
-{
-	if (strcmp(value, "filesize") != 0 && strcmp(value, "buildid") != 0)
-		return "is neither filesize nor buildid";
-	options->file_validation = value;
-	return NULL;
-}
-
 /* At once, as the caller asks for it before anything is done. */
 static const char *close_fd(struct options *options, const struct option *option, const char *value,
 			    bool negated)
@@ -261,8 +252,8 @@ const struct option option_table[] = {
 	      "give up when the tree does not stop in time (default 10, 0: never)"),
 	VALUE("action-script", 0, "FILE", D | R | P, add_script, action_scripts,
 	      "run FILE at each stage (may be repeated)"),
-	VALUE("file-validation", 0, "MODE", D | R, set_validation, file_validation,
-	      "how to see that a file has not changed: filesize or buildid"),
+	LATER_BUT("file-validation", 0, "MODE", D | R, "checks of build ids", "filesize",
+		  "how to see that a file has not changed: filesize (always) or buildid"),
 	FLAG("skip-file-rwx-check", 0, R, skip_file_rwx_check,
 	     "do not compare the permissions of files"),
 

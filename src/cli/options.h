@@ -54,7 +54,6 @@ struct options {
 	struct string_list features; /* check --feature */
 	bool check_all, check_extra, check_experimental;
 	bool skip_file_rwx_check;
-	const char *file_validation; /* "filesize" or "buildid"; NULL: not given */
 };
 
 /* A row of the table of options. */

@@ -66,6 +66,8 @@ void arch_set_ip(struct arch_regs *regs, uint64_t ip);
 uint64_t arch_sp(const struct arch_regs *regs);
 /* Adds a call that maps the kernel's vdso, with its data first, at `address`, which is free. */
 size_t arch_map_vdso(struct batch *batch, uint64_t address);
+/* Whether the kernel offers that. */
+bool arch_can_map_vdso(void);
 /* The system call the thread was in, or -1. */
 long arch_syscall_nr(const struct arch_regs *regs);
 int64_t arch_result(const struct arch_regs *regs);

@@ -307,3 +307,9 @@ size_t arch_map_vdso(struct batch *batch, uint64_t address)
 {
 	return batch_call(batch, SYS_arch_prctl, ARCH_MAP_VDSO_64, address);
 }
+
+bool arch_can_map_vdso(void)
+{
+	/* Who has one already gets no other, but learns that it could be. */
+	return syscall(SYS_arch_prctl, ARCH_MAP_VDSO_64, 0) < 0 && errno == EEXIST;
+}
