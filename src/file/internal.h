@@ -30,12 +30,13 @@ struct file_inode {
 	struct description *descriptions; /* all of them, linked by next */
 	struct ghost *ghost;              /* remap.c */
 	struct description *link;         /* remap.c */
-	void *state;                      /* the kind's own */
+	uint32_t pipe_id;                 /* pipe.c */
+	bool checked, stored;
 };
 
 /* Several files of file/ keep what they know here; zero means nothing yet. */
 struct file_state {
-	uint32_t last_id, last_ghost_id;
+	uint32_t last_id, last_ghost_id, last_pipe_id;
 	int links; /* /proc/self/fd */
 	bool checked, stored, counted;
 	struct description *spare; /* of the last look-up, not used */
@@ -153,3 +154,15 @@ bool remap_made(const struct description *description);
  */
 struct description *remap_next(struct description *description);
 void remap_close(struct checkpoint *checkpoint, bool failed);
+
+/* ---- pipe.c: the images of contents ------------------------------------------------------------
+ */
+
+int pipe_images_store(struct checkpoint *checkpoint);
+int pipe_images_read(struct checkpoint *checkpoint);
+void pipe_images_close(struct checkpoint *checkpoint, bool failed);
+
+/* ---- eventfd.c ------------------------------------------------------------------------------ */
+
+/* Asks an eventfd, by reading and writing it, whether it is a semaphore; count: what it holds. */
+int eventfd_ask_semaphore(int fd, uint64_t count, bool *semaphore);

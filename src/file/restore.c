@@ -22,6 +22,12 @@ int file_reopen(int fd, unsigned int flags)
 	return fd < 0 ? -errno : fd;
 }
 
+int file_set_flags(const struct description *description)
+{
+	return fcntl(description->fd, F_SETFL, description->flags & SETTABLE_FLAGS) < 0 ? -errno
+											: 0;
+}
+
 /* Are both descriptors of one directory, on one mount? */
 static bool same_directory(int one, int other)
 {

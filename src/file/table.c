@@ -17,8 +17,7 @@
 
 /* In the order in which they are asked: the general ones last. */
 static const struct file_kind *const kinds[] = {
-	&device_kind,
-	&regular_kind,
+	&pipe_kind, &eventfd_kind, &timerfd_kind, &signalfd_kind, &device_kind, &regular_kind,
 };
 
 #define kinds_each(kind)                                                                           \
@@ -33,6 +32,7 @@ static const struct file_images {
 	void (*close)(struct checkpoint *checkpoint, bool failed);
 } images[] = {
 	{remap_store, remap_write, remap_read, remap_close},
+	{pipe_images_store, NULL, pipe_images_read, pipe_images_close},
 };
 
 #define images_each(image)                                                                         \

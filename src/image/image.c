@@ -191,6 +191,12 @@ int image_finish(struct image_writer *writer)
 	return error;
 }
 
+void image_discard(struct image_writer *writer)
+{
+	if (writer)
+		free_writer(writer);
+}
+
 int image_write_one(int dirfd, enum image_type type, unsigned long id, const void *message)
 {
 	struct image_writer *writer = image_create(dirfd, type, id);

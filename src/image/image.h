@@ -53,6 +53,8 @@ void image_put_raw(struct image_writer *writer, const void *data, size_t size);
 int image_finish(struct image_writer *writer);
 /* Writes what is there so far and returns the descriptor, for bulk data behind it (ghost files). */
 int image_finish_raw(struct image_writer *writer, int *fd);
+/* Frees a writer of which nothing is to be written; NULL is allowed. */
+void image_discard(struct image_writer *writer);
 /* One image with one message. */
 int image_write_one(int dirfd, enum image_type type, unsigned long id, const void *message);
 /* A new, empty file without magic, for pages: its descriptor or a negative errno.  Reports. */
