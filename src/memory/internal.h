@@ -32,6 +32,7 @@ struct page_range {
 	uint64_t pages;
 	uint32_t in_process; /* 0: stored, else the parent, which has the same pages */
 	bool keep_zeros; /* dump: a page of zeros is not the same as none (a file's private page) */
+	bool shared;     /* dump: by copy-on-write with another process */
 	uint64_t offset; /* restore: in the pages file */
 };
 

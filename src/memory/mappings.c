@@ -120,10 +120,10 @@ static int describe_flags(struct survey *survey, VmaEntry *entry, const struct s
 		if (row->advice)
 			advice |= 1ull << row->advice;
 	}
-	entry->has_madv = advice;
+	entry->has_madv = advice != 0;
 	entry->madv = advice;
-	entry->accounted = entry->has_accounted = flags & VM_BIT(VM_ACCOUNT);
-	entry->sealed = entry->has_sealed = flags & VM_BIT(VM_SEALED);
+	entry->accounted = entry->has_accounted = (flags & VM_BIT(VM_ACCOUNT)) != 0;
+	entry->sealed = entry->has_sealed = (flags & VM_BIT(VM_SEALED)) != 0;
 	/*
 	 * Kernels before 6.10 do not tell "lf"; a mapping that was locked without it has all its
 	 * pages.

@@ -37,6 +37,7 @@ struct copy {
 	size_t range;
 	uint64_t taken, offset;
 	uint64_t chunks; /* taken so far */
+	int mem;         /* /proc/PID/mem, or -1 */
 	int error;
 
 	/* Store: chunks are appended to the file in their order. */
@@ -99,37 +100,52 @@ static void set_error(struct copy *copy, int error)
 
 /* ---- the application's side ---------------------------------------------------------------- */
 
-/* Memory that is not readable, or not writable, by its protection: the kernel can all the same. */
-static int force(const struct page_place *place, void *buffer, const struct iovec *there,
-		 bool write)
+/* /proc/PID/mem, opened when it is first needed. */
+static int open_mem(struct copy *copy)
 {
 	char path[32];
+	int fd;
 
-	snprintf(path, sizeof(path), "/proc/%d/mem", place->pid);
-	autofd int fd = open(path, (write ? O_WRONLY : O_RDONLY) | O_CLOEXEC);
+	snprintf(path, sizeof(path), "/proc/%d/mem", copy->place->pid);
+	pthread_mutex_lock(&copy->lock);
+	if (copy->mem < 0)
+		copy->mem = open(path, O_RDWR | O_CLOEXEC);
+	fd = copy->mem;
+	pthread_mutex_unlock(&copy->lock);
+	return fd < 0 ? -errno : fd;
+}
+
+/*
+ * Copies by /proc/PID/mem: slower, but it also reaches memory whose protection forbids it, and
+ * reading leaves pages shared that processes have in common by copy-on-write.  (process_vm_readv
+ * would give the process a copy of its own of such a page: it pins pages.)
+ */
+static int copy_by_mem(struct copy *copy, char *buffer, const struct iovec *there, bool write)
+{
+	int fd = open_mem(copy);
 
 	if (fd < 0)
-		return -errno;
+		return fd;
 	return write ? fd_pwrite_all(fd, buffer, there->iov_len, (off_t)there->iov_base)
 		     : fd_pread_all(fd, buffer, there->iov_len, (off_t)there->iov_base);
 }
 
-static int copy_process(const struct page_place *place, char *buffer, struct chunk *chunk,
-			bool write)
+/* Copies some pieces; those that the fast way does not reach, the other way. */
+static int copy_pieces(struct copy *copy, char *buffer, struct iovec *there, size_t count,
+		       bool write)
 {
-	struct iovec *there = chunk->there;
-	size_t count = chunk->count, size = chunk->pages * PAGE;
-
 	while (count) {
-		struct iovec here = {buffer, size};
-		ssize_t done = write ? process_vm_writev(place->pid, &here, 1, there, count, 0)
-				     : process_vm_readv(place->pid, &here, 1, there, count, 0);
+		struct iovec here = {buffer, 0};
+		ssize_t done;
 
+		for (size_t i = 0; i < count; i++)
+			here.iov_len += there[i].iov_len;
+		done = write ? process_vm_writev(copy->place->pid, &here, 1, there, count, 0)
+			     : process_vm_readv(copy->place->pid, &here, 1, there, count, 0);
 		if (done < 0 && errno != EFAULT)
 			return -errno;
 		done = done < 0 ? 0 : done;
 		buffer += done;
-		size -= done;
 		for (; count && (size_t)done >= there->iov_len; there++, count--)
 			done -= there->iov_len;
 		if (!count)
@@ -137,14 +153,36 @@ static int copy_process(const struct page_place *place, char *buffer, struct chu
 		there->iov_base = (char *)there->iov_base + done;
 		there->iov_len -= done;
 
-		int error = force(place, buffer, there, write);
+		int error = copy_by_mem(copy, buffer, there, write);
 
 		if (error)
 			return error;
 		buffer += there->iov_len;
-		size -= there->iov_len;
 		there++;
 		count--;
+	}
+	return 0;
+}
+
+static int copy_process(struct copy *copy, char *buffer, struct chunk *chunk, bool write)
+{
+	for (size_t i = 0, next; i < chunk->count; i = next) {
+		bool shared = chunk->pieces[i].shared;
+		size_t size = 0;
+		int error = 0;
+
+		for (next = i; next < chunk->count && chunk->pieces[next].shared == shared;
+		     next++) {
+			if (shared && !error)
+				error = copy_by_mem(copy, buffer + size, &chunk->there[next],
+						    write);
+			size += chunk->pieces[next].pages * PAGE;
+		}
+		if (!shared)
+			error = copy_pieces(copy, buffer, chunk->there + i, next - i, write);
+		if (error)
+			return error;
+		buffer += size;
 	}
 	return 0;
 }
@@ -209,6 +247,7 @@ static size_t choose(const struct chunk *chunk, char *buffer, struct iovec *runs
 		uint64_t pages = page.pages;
 
 		page.pages = 1;
+		page.shared = false;
 		for (; pages; pages--, page.start += PAGE, buffer += PAGE) {
 			if (!page.keep_zeros && is_zero(buffer))
 				continue;
@@ -268,7 +307,7 @@ static int store_chunk(struct copy *copy, struct chunk *chunk, char *buffer, pag
 {
 	struct iovec runs[CHUNK_PAGES];
 	uint64_t offset;
-	int error = copy->place->pid ? copy_process(copy->place, buffer, chunk, false)
+	int error = copy->place->pid ? copy_process(copy, buffer, chunk, false)
 				     : read_file(copy->place, buffer, chunk);
 
 	if (error)
@@ -313,7 +352,7 @@ static int fill_chunk(struct copy *copy, struct chunk *chunk, char *buffer)
 	if (error)
 		return FAIL(-error, SUBJECT("pages image"), NULL, "cannot be read: %s",
 			    strerror(-error));
-	error = copy_process(copy->place, buffer, chunk, true);
+	error = copy_process(copy, buffer, chunk, true);
 	return error ? fail_place(copy, chunk, error, "restored") : 0;
 }
 
@@ -375,6 +414,7 @@ static int run_copy(struct checkpoint *checkpoint, struct copy *copy,
 	pthread_t threads[WORKERS_MOST];
 	size_t more = 0, most = workers_for(ranges_stored(copy->ranges) * PAGE);
 
+	copy->mem = -1;
 	pthread_mutex_init(&copy->lock, NULL);
 	pthread_cond_init(&copy->next_turn, NULL);
 	while (more + 1 < most && !pthread_create(&threads[more], NULL, run_worker, &worker))
@@ -386,6 +426,7 @@ static int run_copy(struct checkpoint *checkpoint, struct copy *copy,
 		pthread_join(threads[--more], NULL);
 	pthread_cond_destroy(&copy->next_turn);
 	pthread_mutex_destroy(&copy->lock);
+	fd_close(&copy->mem);
 	return copy->error;
 }
 

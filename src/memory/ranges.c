@@ -10,7 +10,7 @@ void ranges_add(page_ranges *ranges, struct page_range range)
 	if (!range.pages)
 		return;
 	if (last && range_end(last) == range.start && last->in_process == range.in_process &&
-	    last->keep_zeros == range.keep_zeros)
+	    last->keep_zeros == range.keep_zeros && last->shared == range.shared)
 		last->pages += range.pages;
 	else
 		*array_push(ranges) = range;

@@ -45,8 +45,12 @@ struct pm_scan_arg {
 #define PM_FRAME     ((1ull << 55) - 1) /* or where in swap; 0: hidden from us */
 
 enum {
-	BLOCK = 4096,   /* entries of a pagemap that are read at once */
-	REGIONS = 1024, /* that one ioctl returns */
+	BLOCK = 4096, /* entries of a pagemap that are read at once */
+	/*
+	 * Regions that one ioctl returns.  With room for more than 512, which the kernel (seen on
+	 * 6.18) collects before it copies them out, walk_end is wrong after the last of them.
+	 */
+	REGIONS = 512,
 };
 
 struct scan {
@@ -212,8 +216,9 @@ static int scan_mappings(struct scan *scan)
 
 /* ---- copy-on-write ------------------------------------------------------------------------- */
 
+/* Looks at page frames: pages shared with others, and those the parent has at the same address. */
 struct comparison {
-	int own, parents; /* pagemaps */
+	int own, parents; /* pagemaps; parents: -1 if there is none */
 	pid_t parent;
 	page_ranges ranges;
 };
@@ -225,37 +230,43 @@ static bool is_same_page(uint64_t own, uint64_t parents)
 	return own & PM_FRAME && (own & mask) == (parents & mask);
 }
 
-/* Pages of a range where the parent has memory of the same kind. */
-static int compare_range(struct comparison *comparison, struct page_range range)
+/* parents: the entries of the parent's pagemap, or NULL. */
+static void add_pages(struct comparison *comparison, struct page_range range, uint64_t count,
+		      const uint64_t *own, const uint64_t *parents)
 {
-	uint64_t own[BLOCK], parents[BLOCK];
+	range.pages = 1;
+	for (uint64_t i = 0; i < count; i++, range.start += PAGE) {
+		bool same = parents && is_same_page(own[i], parents[i]);
 
-	while (range.pages) {
-		uint64_t count = range.pages < BLOCK ? range.pages : BLOCK;
+		range.in_process = same ? comparison->parent : 0;
+		range.shared = !same && !(own[i] & PM_EXCLUSIVE);
+		ranges_add(&comparison->ranges, range);
+	}
+}
+
+static int compare_range(struct comparison *comparison, struct page_range range, bool with_parent)
+{
+	uint64_t own[BLOCK], parents[BLOCK], end = range_end(&range), count;
+
+	for (; range.start < end; range.start += count * PAGE) {
 		off_t offset = range.start / PAGE * sizeof(*own);
 		bool exclusive = true;
-		int error = fd_pread_all(comparison->own, own, count * sizeof(*own), offset);
+		int error;
 
+		count = (end - range.start) / PAGE < BLOCK ? (end - range.start) / PAGE : BLOCK;
+		error = fd_pread_all(comparison->own, own, count * sizeof(*own), offset);
 		for (uint64_t i = 0; i < count && !error; i++)
 			exclusive &= (own[i] & PM_EXCLUSIVE) != 0;
-		if (!error && !exclusive)
+		if (!error && !exclusive && with_parent)
 			error = fd_pread_all(comparison->parents, parents, count * sizeof(*own),
 					     offset);
 		if (error)
 			return error;
-		for (uint64_t i = 0; i < count; i++) {
-			struct page_range page = range;
-
-			page.start += i * PAGE;
-			page.pages = exclusive ? count : 1;
-			if (!exclusive && is_same_page(own[i], parents[i]))
-				page.in_process = comparison->parent;
-			ranges_add(&comparison->ranges, page);
-			if (exclusive)
-				break;
-		}
-		range.start += count * PAGE;
-		range.pages -= count;
+		range.pages = count;
+		if (exclusive)
+			ranges_add(&comparison->ranges, range);
+		else
+			add_pages(comparison, range, count, own, with_parent ? parents : NULL);
 	}
 	return 0;
 }
@@ -265,12 +276,11 @@ static int compare_with_mappings(struct comparison *comparison, const VmaEntry *
 				 const struct task_memory *parents, size_t *next,
 				 struct page_range range)
 {
-	uint64_t end = range.start + range.pages * PAGE;
+	uint64_t end = range_end(&range);
 	int error = 0;
 
 	while (range.start < end && !error) {
 		const VmaEntry *from = NULL;
-		struct page_range piece = range;
 		uint64_t to = end;
 
 		while (*next < parents->count && parents->mappings[*next].entry->end <= range.start)
@@ -283,28 +293,42 @@ static int compare_with_mappings(struct comparison *comparison, const VmaEntry *
 		} else if (from && from->end < end) {
 			to = from->end;
 		}
-		piece.pages = (to - range.start) / PAGE;
-		if (from && mapping_can_inherit(entry, from))
-			error = compare_range(comparison, piece);
-		else
-			ranges_add(&comparison->ranges, piece);
+		range.pages = (to - range.start) / PAGE;
+		error = compare_range(comparison, range, from && mapping_can_inherit(entry, from));
 		range.start = to;
 	}
 	return error;
 }
 
-static int compare_with_parent(struct scan *scan)
+/* Can it have pages that others have, too? */
+static bool may_share(const struct task *task)
 {
-	struct task *parent = scan->task->parent;
-	const struct task_memory *memory = scan->task->memory;
-	struct comparison comparison = {.own = scan->pagemap, .parent = parent->pid};
+	if (task->child_count || task->parent)
+		return true;
+	for (size_t i = 0; i < task->memory->count; i++)
+		if (task->memory->mappings[i].entry->madv & 1ull << MADV_MERGEABLE)
+			return true;
+	return false;
+}
+
+static int compare_frames(struct scan *scan)
+{
+	static const struct task_memory none;
+	const struct task *parent = scan->task->parent;
+	const struct task_memory *memory = scan->task->memory, *parents = &none;
+	struct comparison comparison = {.own = scan->pagemap};
 	size_t mapping = 0, next = 0;
-	autofd int pagemap = open_pagemap(parent);
+	autofd int pagemap = -1;
 	int error = 0;
 
-	if (pagemap < 0)
-		return pagemap;
-	comparison.parents = pagemap;
+	if (parent && parent->memory) {
+		pagemap = open_pagemap(parent);
+		if (pagemap < 0)
+			return pagemap;
+		comparison.parents = pagemap;
+		comparison.parent = parent->pid;
+		parents = parent->memory;
+	}
 	array_each (&scan->ranges, range) {
 		uint64_t end = range_end(range);
 
@@ -319,8 +343,7 @@ static int compare_with_parent(struct scan *scan)
 			piece.start = at;
 			at = entry->end < end ? entry->end : end;
 			piece.pages = (at - piece.start) / PAGE;
-			error = compare_with_mappings(&comparison, entry, parent->memory, &next,
-						      piece);
+			error = compare_with_mappings(&comparison, entry, parents, &next, piece);
 		}
 	}
 	array_free(&scan->ranges);
@@ -351,8 +374,8 @@ int scan_pages(struct checkpoint *checkpoint, struct task *task)
 	struct scan scan = {.checkpoint = checkpoint, .task = task, .pagemap = pagemap};
 	int error = pagemap < 0 ? pagemap : scan_mappings(&scan);
 
-	if (!error && task->parent && task->parent->memory)
-		error = compare_with_parent(&scan);
+	if (!error && may_share(task))
+		error = compare_frames(&scan);
 	append_guards(&scan);
 	task->memory->ranges = scan.ranges;
 	for (size_t i = 0; i < task->memory->count; i++) {
