@@ -10,6 +10,7 @@
 #include "cli/check.h"
 #include "cli/logfile.h"
 #include "cli/options.h"
+#include "cli/privilege.h"
 #include "cli/show.h"
 
 static int version_command(const struct options *options)
@@ -18,12 +19,21 @@ static int version_command(const struct options *options)
 	return 0;
 }
 
+static int dump_command(const struct options *options)
+{
+	int error = privilege_check(options);
+
+	return error ? error : checkpoint_dump(options);
+}
+
 /* CRIU's --exec-cmd: the program takes stasis' place and with it becomes the root's parent. */
 static int restore_command(const struct options *options)
 {
 	struct options detached = *options;
-	int error;
+	int error = privilege_check(options);
 
+	if (error)
+		return error;
 	if (!options->exec_cmd)
 		return checkpoint_restore(options);
 	detached.restore_detached = true;
@@ -39,7 +49,7 @@ static const struct {
 	enum command command;
 	int (*run)(const struct options *options);
 } commands[] = {
-	{COMMAND_DUMP, checkpoint_dump},    {COMMAND_RESTORE, restore_command},
+	{COMMAND_DUMP, dump_command},       {COMMAND_RESTORE, restore_command},
 	{COMMAND_CHECK, check_command},     {COMMAND_SHOW, show_command},
 	{COMMAND_VERSION, version_command},
 };
@@ -49,7 +59,7 @@ static int run(const struct options *options)
 	const struct command_row *row = command_find(options->command);
 
 	for (size_t i = 0; row && i < sizeof(commands) / sizeof(*commands); i++)
-		if (commands[i].command == row->command && commands[i].run)
+		if (commands[i].command == row->command)
 			return commands[i].run(options);
 	return FAIL(EINVAL, SUBJECT("command line"), "stasis --help lists the commands",
 		    "names no command");

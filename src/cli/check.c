@@ -9,6 +9,7 @@
 #include "checkpoint/checkpoint.h"
 #include "cli/features.h"
 #include "cli/options.h"
+#include "cli/privilege.h"
 #include "cli/suggest.h"
 
 /* ---- --feature ---------------------------------------------------------------------------- */
@@ -113,7 +114,10 @@ static int check_kernel(const struct options *options)
 
 static int check_tree(const struct options *options)
 {
-	int error = checkpoint_check(options);
+	int error = privilege_check(options);
+
+	if (!error)
+		error = checkpoint_check(options);
 
 	if (!error)
 		printf("Looks good.\n");
