@@ -315,30 +315,6 @@ static int restore_dumpable(struct revival *revival, int dumpable)
 					   "only root may see its memory, which this system does not do");
 }
 
-/*
- * The root of a tree that is restored detached has stasis for a parent, which ends a moment later:
- * that is not the death the signal is for.
- */
-static bool parent_ends_with_us(const struct revival *revival)
-{
-	const struct options *options = revival->checkpoint->options;
-
-	return !revival->task->parent && options->restore_detached && !options->restore_sibling;
-}
-
-static void restore_pdeath(struct revival *revival, uint32_t signo)
-{
-	if (!signo)
-		return;
-	if (parent_ends_with_us(revival))
-		log_warn("%s: signal %u at its parent's death is not set: its parent would be "
-			 "stasis",
-			 thread_subject(revival->thread).text, signo);
-	else
-		revive(revival, "signal at its parent's death", NULL, SYS_prctl, PR_SET_PDEATHSIG,
-		       signo);
-}
-
 static int creds_restore_thread(struct revival *revival)
 {
 	const ThreadCoreEntry *core = revival->thread_core;
@@ -358,7 +334,9 @@ static int creds_restore_thread(struct revival *revival)
 		error = revival_room(revival, 2, 0);
 	if (error)
 		return error;
-	restore_pdeath(revival, core->has_pdeath_sig ? core->pdeath_sig : 0);
+	if (core->has_pdeath_sig)
+		revive(revival, "signal at its parent's death", NULL, SYS_prctl, PR_SET_PDEATHSIG,
+		       core->pdeath_sig);
 	if (creds->has_no_new_privs && creds->no_new_privs)
 		revive(revival, "no_new_privs attribute", NULL, SYS_prctl, PR_SET_NO_NEW_PRIVS, 1);
 	return revival->last && mm && mm->has_dumpable ? restore_dumpable(revival, mm->dumpable)

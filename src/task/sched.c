@@ -27,6 +27,7 @@ enum {
 	CPU_MASK_SIZE = 1024, /* 8192 processors, the most of any kernel */
 	NODE_MASK_SIZE = 128, /* 1024 nodes, likewise */
 	UTIL_MOST = 1024,     /* SCHED_CAPACITY_SCALE */
+	NICE_BIAS = 20,       /* getpriority(2) itself returns 20 - nice */
 	THE_THREAD = 0,       /* PIDTYPE_PID */
 };
 
@@ -35,7 +36,7 @@ struct asked {
 	unsigned char *cpus, *nodes;
 	int *memory_mode;
 	uint64_t *core_cookie;
-	size_t get_attributes, get_cpus, get_nodes, get_ioprio, get_slack, get_cookie;
+	size_t get_attributes, get_nice, get_cpus, get_nodes, get_ioprio, get_slack, get_cookie;
 };
 
 static void *sched_ask(struct inquiry *inquiry)
@@ -47,6 +48,7 @@ static void *sched_ask(struct inquiry *inquiry)
 	asked->attributes = batch_data(batch, sizeof(*asked->attributes), &address);
 	asked->get_attributes =
 		batch_call(batch, SYS_sched_getattr, 0, address, sizeof(*asked->attributes), 0);
+	asked->get_nice = batch_call(batch, SYS_getpriority, PRIO_PROCESS, 0);
 	asked->cpus = batch_data(batch, CPU_MASK_SIZE, &address);
 	asked->get_cpus = batch_call(batch, SYS_sched_getaffinity, 0, CPU_MASK_SIZE, address);
 	asked->memory_mode = batch_data(batch, sizeof(*asked->memory_mode), &mode);
@@ -114,7 +116,6 @@ static void store_attributes(ThreadCoreEntry *core, SchedMoreEntry *more,
 {
 	core->has_sched_policy = core->has_sched_nice = core->has_sched_prio = true;
 	core->sched_policy = attributes->policy;
-	core->sched_nice = attributes->nice;
 	core->sched_prio = attributes->priority;
 	more->has_flags = attributes->flags;
 	more->flags = attributes->flags;
@@ -170,6 +171,8 @@ static int sched_answer(struct inquiry *inquiry, void *asked_)
 			      "it shares processor cores only with chosen others");
 	core->sched_more = more;
 	store_attributes(core, more, asked->attributes);
+	/* The attributes leave out the one that a real-time thread will have later. */
+	core->sched_nice = NICE_BIAS - batch_result(batch, asked->get_nice);
 	store_affinity(inquiry, more, asked->cpus, cpus);
 	if (ioprio && ioprio != ioprio_by_nice(core->sched_policy, core->sched_nice)) {
 		more->has_ioprio = true;
@@ -272,9 +275,12 @@ static int sched_restore_thread(struct revival *revival)
 	if (!error && core->has_sched_policy) {
 		struct attributes attributes = attributes_of(core);
 
-		error = revival_room(revival, 1, sizeof(attributes));
+		error = revival_room(revival, 2, sizeof(attributes));
 		if (error)
 			return error;
+		/* Policies without nice values keep it for when they are left. */
+		revive(revival, "nice value", "run stasis with CAP_SYS_NICE", SYS_setpriority,
+		       PRIO_PROCESS, 0, core->sched_nice);
 		revive(revival, "scheduling policy", "run stasis with CAP_SYS_NICE",
 		       SYS_sched_setattr, 0,
 		       batch_input(&revival->batch, &attributes, sizeof(attributes)), 0);
