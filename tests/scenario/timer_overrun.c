@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The overruns a timer has counted up to the freeze are told with the signal that is pending. */
+#include "scenario.h"
+
+#include <signal.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+static int id;
+static sigset_t set;
+
+static void setup(void)
+{
+	struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGRTMIN};
+	struct itimerspec often = {{0, 1000000}, {0, 1000000}};
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGRTMIN);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	event.sigev_value.sival_int = 77;
+	must(syscall(SYS_timer_create, CLOCK_MONOTONIC, &event, &id));
+	must(syscall(SYS_timer_settime, id, 0, &often, NULL));
+	sleep_ms(200);
+}
+
+static void verify(void)
+{
+	struct timespec none = {0};
+	siginfo_t info;
+
+	same("pending signal", SIGRTMIN, sigtimedwait(&set, &info, &none));
+	same("value", 77, info.si_value.sival_int);
+	same("timer", id, info.si_timerid);
+	check(info.si_overrun >= 190, "overruns: %d instead of 190 or more", info.si_overrun);
+	check(syscall(SYS_timer_getoverrun, id) == info.si_overrun, "overruns differ: %ld, %d",
+	      syscall(SYS_timer_getoverrun, id), info.si_overrun);
+}
+
+const struct scenario scenario = {
+	.about = "overruns of a POSIX timer",
+	.setup = setup,
+	.verify = verify,
+};
