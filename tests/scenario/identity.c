@@ -6,7 +6,6 @@
 #include "scenario.h"
 
 #include <linux/prctl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,7 +48,6 @@ static void setup(void)
 	move_titles(page, page + 30, page + 4096, page + 4096 + 21);
 	must(prctl(PR_SET_NAME, "a (n)a\nme\xc3\xa4\x80 x"));
 	must(prctl(PR_SET_TIMERSLACK, 123456));
-	must(prctl(PR_SET_PDEATHSIG, SIGUSR1));
 	must(prctl(PR_SET_CHILD_SUBREAPER, 1));
 	must(prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0));
 	must(personality(ADDR_NO_RANDOMIZE | UNAME26 | STICKY_TIMEOUTS));
