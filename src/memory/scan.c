@@ -216,10 +216,31 @@ static int scan_mappings(struct scan *scan)
 
 /* ---- copy-on-write ------------------------------------------------------------------------- */
 
+/* A walk through the mappings of a task, by ascending address. */
+struct walk {
+	const struct task_memory *memory;
+	size_t next;
+};
+
+/* The mapping of an address, or NULL. */
+static const VmaEntry *walk_to(struct walk *walk, uint64_t address)
+{
+	const struct task_memory *memory = walk->memory;
+
+	while (walk->next < memory->count && memory->mappings[walk->next].entry->end <= address)
+		walk->next++;
+	if (walk->next == memory->count || memory->mappings[walk->next].entry->start > address)
+		return NULL;
+	return memory->mappings[walk->next].entry;
+}
+
 /* Looks at page frames: pages shared with others, and those the parent has at the same address. */
 struct comparison {
 	int own, parents; /* pagemaps; parents: -1 if there is none */
 	pid_t parent;
+	struct walk walk, parents_walk;
+	const VmaEntry *entry, *from; /* the last that were compared, */
+	bool can_inherit;             /* and the result */
 	page_ranges ranges;
 };
 
@@ -230,13 +251,27 @@ static bool is_same_page(uint64_t own, uint64_t parents)
 	return own & PM_FRAME && (own & mask) == (parents & mask);
 }
 
-/* parents: the entries of the parent's pagemap, or NULL. */
+static bool can_inherit(struct comparison *comparison, uint64_t address)
+{
+	const VmaEntry *entry = walk_to(&comparison->walk, address),
+		       *from = walk_to(&comparison->parents_walk, address);
+
+	if (entry != comparison->entry || from != comparison->from) {
+		comparison->entry = entry;
+		comparison->from = from;
+		comparison->can_inherit = entry && from && mapping_can_inherit(entry, from);
+	}
+	return comparison->can_inherit;
+}
+
+/* own and parents: entries of the pagemaps. */
 static void add_pages(struct comparison *comparison, struct page_range range, uint64_t count,
 		      const uint64_t *own, const uint64_t *parents)
 {
 	range.pages = 1;
 	for (uint64_t i = 0; i < count; i++, range.start += PAGE) {
-		bool same = parents && is_same_page(own[i], parents[i]);
+		bool same =
+			is_same_page(own[i], parents[i]) && can_inherit(comparison, range.start);
 
 		range.in_process = same ? comparison->parent : 0;
 		range.shared = !same && !(own[i] & PM_EXCLUSIVE);
@@ -244,9 +279,9 @@ static void add_pages(struct comparison *comparison, struct page_range range, ui
 	}
 }
 
-static int compare_range(struct comparison *comparison, struct page_range range, bool with_parent)
+static int compare_range(struct comparison *comparison, struct page_range range)
 {
-	uint64_t own[BLOCK], parents[BLOCK], end = range_end(&range), count;
+	uint64_t own[BLOCK], parents[BLOCK] = {0}, end = range_end(&range), count;
 
 	for (; range.start < end; range.start += count * PAGE) {
 		off_t offset = range.start / PAGE * sizeof(*own);
@@ -257,7 +292,7 @@ static int compare_range(struct comparison *comparison, struct page_range range,
 		error = fd_pread_all(comparison->own, own, count * sizeof(*own), offset);
 		for (uint64_t i = 0; i < count && !error; i++)
 			exclusive &= (own[i] & PM_EXCLUSIVE) != 0;
-		if (!error && !exclusive && with_parent)
+		if (!error && !exclusive && comparison->parents >= 0)
 			error = fd_pread_all(comparison->parents, parents, count * sizeof(*own),
 					     offset);
 		if (error)
@@ -266,38 +301,9 @@ static int compare_range(struct comparison *comparison, struct page_range range,
 		if (exclusive)
 			ranges_add(&comparison->ranges, range);
 		else
-			add_pages(comparison, range, count, own, with_parent ? parents : NULL);
+			add_pages(comparison, range, count, own, parents);
 	}
 	return 0;
-}
-
-/* Cuts a range, which is in one mapping, where the parent's mappings begin and end. */
-static int compare_with_mappings(struct comparison *comparison, const VmaEntry *entry,
-				 const struct task_memory *parents, size_t *next,
-				 struct page_range range)
-{
-	uint64_t end = range_end(&range);
-	int error = 0;
-
-	while (range.start < end && !error) {
-		const VmaEntry *from = NULL;
-		uint64_t to = end;
-
-		while (*next < parents->count && parents->mappings[*next].entry->end <= range.start)
-			++*next;
-		if (*next < parents->count)
-			from = parents->mappings[*next].entry;
-		if (from && from->start > range.start) {
-			to = from->start < end ? from->start : end;
-			from = NULL;
-		} else if (from && from->end < end) {
-			to = from->end;
-		}
-		range.pages = (to - range.start) / PAGE;
-		error = compare_range(comparison, range, from && mapping_can_inherit(entry, from));
-		range.start = to;
-	}
-	return error;
 }
 
 /* Can it have pages that others have, too? */
@@ -313,11 +319,8 @@ static bool may_share(const struct task *task)
 
 static int compare_frames(struct scan *scan)
 {
-	static const struct task_memory none;
 	const struct task *parent = scan->task->parent;
-	const struct task_memory *memory = scan->task->memory, *parents = &none;
-	struct comparison comparison = {.own = scan->pagemap};
-	size_t mapping = 0, next = 0;
+	struct comparison comparison = {.own = scan->pagemap, .parents = -1};
 	autofd int pagemap = -1;
 	int error = 0;
 
@@ -327,25 +330,12 @@ static int compare_frames(struct scan *scan)
 			return pagemap;
 		comparison.parents = pagemap;
 		comparison.parent = parent->pid;
-		parents = parent->memory;
+		comparison.walk.memory = scan->task->memory;
+		comparison.parents_walk.memory = parent->memory;
 	}
-	array_each (&scan->ranges, range) {
-		uint64_t end = range_end(range);
-
-		/* A range can go across mappings that follow each other. */
-		for (uint64_t at = range->start; at < end && !error;) {
-			while (memory->mappings[mapping].entry->end <= at)
-				mapping++;
-
-			const VmaEntry *entry = memory->mappings[mapping].entry;
-			struct page_range piece = *range;
-
-			piece.start = at;
-			at = entry->end < end ? entry->end : end;
-			piece.pages = (at - piece.start) / PAGE;
-			error = compare_with_mappings(&comparison, entry, parents, &next, piece);
-		}
-	}
+	array_each (&scan->ranges, range)
+		if (!error)
+			error = compare_range(&comparison, *range);
 	array_free(&scan->ranges);
 	scan->ranges = comparison.ranges;
 	return error ? fail(scan->task, -error) : 0;
