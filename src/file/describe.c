@@ -332,7 +332,8 @@ int files_describe_path(struct checkpoint *checkpoint, int fd, unsigned int flag
 
 	const struct file_kind *kind = file_recognize(description);
 
-	if (kind == &regular_kind)
+	/* A private mapping of /dev/zero is one of a device. */
+	if (kind == &regular_kind || kind == &device_kind)
 		error = kind->describe(checkpoint, file_add(checkpoint, description, kind));
 	else
 		error = refuse_description(description);
