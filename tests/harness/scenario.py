@@ -83,6 +83,11 @@ class Scenario:
 
     def _dump(self, app, running=False):
         app.dump(self.about.get("dump", "").split(), running)
+        size = sum(entry.stat().st_size for entry in os.scandir(app.images)
+                   if entry.name.endswith(".img"))
+        if size > int(self.about.get("images_limit", size)):
+            raise Failure(f"the images take {size} bytes, more than "
+                          f"{self.about['images_limit']}")
         if self.settings.crit:
             done = subprocess.run([self.settings.crit, app.images], capture_output=True,
                                   text=True, timeout=100)

@@ -287,6 +287,8 @@ static void describe(void)
 		if (lines[i][1])
 			printf("%s: %s\n", lines[i][0], lines[i][1]);
 	}
+	if (scenario.images_limit)
+		printf("images_limit: %ld\n", scenario.images_limit);
 	for (const char *at = scenario.refused; at && *at; at += *at == '\n') {
 		printf("refused: %.*s\n", (int)strcspn(at, "\n"), at);
 		at += strcspn(at, "\n");

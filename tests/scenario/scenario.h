@@ -23,6 +23,8 @@ struct scenario {
 	const char *modes;
 	/* No snapshots (snapshot.h): there are too many processes, or they cannot be compared. */
 	bool plain;
+	/* The images of a dump take no more than so many bytes; 0: any number. */
+	long images_limit;
 	/* It is a job of the runner's session and terminal, not a session of its own. */
 	bool terminal;
 	/* Must be refused; every regular expression must match in what stasis answers, one a line.
