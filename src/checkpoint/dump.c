@@ -14,6 +14,7 @@
 #include "checkpoint/images.h"
 #include "checkpoint/stats.h"
 #include "checkpoint/plan.h"
+#include "checkpoint/stops.h"
 #include "memory/memory.h"
 #include "namespace/cgroup.h"
 #include "namespace/namespace.h"
@@ -44,6 +45,7 @@ static void survey_inside(struct checkpoint *checkpoint)
 			thread_describe(checkpoint, &task->threads[i]);
 		files_describe(checkpoint, task);
 	}
+	stops_describe(checkpoint);
 	files_check(checkpoint);
 }
 

@@ -18,6 +18,7 @@
 #include "checkpoint/guardian.h"
 #include "checkpoint/images.h"
 #include "checkpoint/plan.h"
+#include "checkpoint/stops.h"
 #include "checkpoint/stats.h"
 #include "memory/memory.h"
 #include "task/state.h"
@@ -100,40 +101,12 @@ static int release_task(struct task *task)
 	return 0;
 }
 
-/*
- * A task that was stopped goes back into its stop now, while its parent stands still: the parent
- * takes note of it (wait), as it once did, and hears of it no more.
- */
-static int stop_task(struct checkpoint *checkpoint, struct task *task)
-{
-	int error = close_area(checkpoint, task);
-	int64_t waited;
-
-	if (!error && kill(task->pid, SIGSTOP) < 0)
-		error = -errno;
-	if (!error)
-		error = release_task(task);
-	if (error)
-		return error;
-	if (task->parent)
-		waited = remote_syscall(task_leader(task->parent), SYS_wait4, task->pid, 0,
-					WUNTRACED | __WALL);
-	else if (checkpoint->root_is_child)
-		waited = waitpid(task->pid, NULL, WUNTRACED | __WALL);
-	else
-		waited = task->pid; /* whose child it is, waits for it */
-	return waited == task->pid ? 0 :
-				     FAIL(EIO, task_subject(task), NULL, "did not stop as it was dumped");
-}
-
 static int restore_state(struct checkpoint *checkpoint, struct task *task)
 {
 	int error = task_restore_state(checkpoint, task);
 
 	for (size_t i = 0; i < task->thread_count && !error; i++)
 		error = thread_restore_state(checkpoint, &task->threads[i]);
-	if (!error && task->state == TASK_STOPPED)
-		error = stop_task(checkpoint, task);
 	return error;
 }
 
@@ -149,6 +122,8 @@ static int restore_states(struct checkpoint *checkpoint)
 			error = memory_finish(checkpoint, task);
 	if (!error)
 		error = tree_end_zombies(checkpoint);
+	if (!error)
+		error = stops_restore(checkpoint);
 	for (size_t i = tree->count; i-- > 0 && !error;)
 		if (tree->tasks[i]->state != TASK_DEAD)
 			error = restore_state(checkpoint, tree->tasks[i]);
@@ -197,10 +172,10 @@ static int let_go(struct checkpoint *checkpoint)
 
 	/* What can fail comes first. */
 	tree_each_task (tree, task)
-		if (!error && task->state == TASK_ALIVE)
+		if (!error && task->state != TASK_DEAD)
 			error = close_area(checkpoint, task);
 	tree_each_task (tree, task) {
-		if (error || task->state != TASK_ALIVE)
+		if (error || task->state == TASK_DEAD)
 			continue;
 		if (checkpoint->options->leave_stopped)
 			kill(task->pid, SIGSTOP);
