@@ -36,6 +36,3 @@ enum {
 
 /* pagemap_entry.vaddr and nr_pages count in these. */
 enum { IMAGE_PAGE_SIZE = 4096 };
-
-/* inventory_entry.img_version: 1.1, that is with two magic numbers a file. */
-enum { IMAGE_VERSION = 2 };

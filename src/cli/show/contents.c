@@ -436,6 +436,9 @@ struct memory_summary memory_summary(struct contents *contents, const struct tas
 	for (size_t i = 0; task->mm && i < task->mm->n_vmas; i++) {
 		const VmaEntry *vma = task->mm->vmas[i];
 		uint64_t size = vma->end > vma->start ? vma->end - vma->start : 0;
+
+		if (vma->status & VMA_AREA_GUARD)
+			continue; /* a part of a mapping, which counts as a whole */
 		uint64_t stored = stored_between(own, vma->start, vma->start + size), id;
 
 		if (shared_memory(contents, vma, &id))
@@ -497,20 +500,12 @@ int action_signal(size_t index)
 
 const char *path_at(struct contents *contents, const struct task *task, uint64_t address)
 {
-	size_t low = 0, high = task->mm ? task->mm->n_vmas : 0;
+	for (size_t i = 0; task->mm && i < task->mm->n_vmas; i++) {
+		const VmaEntry *vma = task->mm->vmas[i];
 
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		const VmaEntry *vma = task->mm->vmas[middle];
-
-		if (address >= vma->start && address < vma->end)
-			return vma->status & (VMA_FILE_PRIVATE | VMA_FILE_SHARED)
-				       ? file_path(contents, vma->shmid)
-				       : NULL;
-		if (address < vma->start)
-			high = middle;
-		else
-			low = middle + 1;
+		if (address >= vma->start && address < vma->end &&
+		    vma->status & (VMA_FILE_PRIVATE | VMA_FILE_SHARED))
+			return file_path(contents, vma->shmid);
 	}
 	return NULL;
 }
