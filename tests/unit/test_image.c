@@ -483,6 +483,51 @@ static void only_regular_files(void **state)
 	assert_int_equal(count_pstree(fixture), 1);
 }
 
+/* Types that were looked at, so that each is once. */
+struct seen {
+	const ProtobufCMessageDescriptor *types[512];
+	size_t count;
+};
+
+/* All fields of our own, also in the messages of messages, are in the page about images. */
+static void check_documented(const ProtobufCMessageDescriptor *type, const char *page,
+			     struct seen *seen)
+{
+	for (size_t i = 0; i < seen->count; i++)
+		if (seen->types[i] == type)
+			return;
+	assert_true(seen->count < sizeof(seen->types) / sizeof(*seen->types));
+	seen->types[seen->count++] = type;
+	for (unsigned int i = 0; i < type->n_fields; i++) {
+		const ProtobufCFieldDescriptor *field = &type->fields[i];
+		char name[128];
+
+		snprintf(name, sizeof(name), "`%s`", field->name);
+		if (field->id >= 1000 && !strstr(page, name))
+			fail_msg("add %s of %s to docs/images.md", field->name, type->name);
+		if (field->type == PROTOBUF_C_TYPE_MESSAGE)
+			check_documented(field->descriptor, page, seen);
+	}
+}
+
+static void own_fields_are_documented(void **state)
+{
+	const char *path = getenv("STASIS_IMAGES_PAGE");
+	struct seen seen = {0};
+	char *page;
+
+	if (!path)
+		skip();
+	assert_int_equal(fd_read_file(AT_FDCWD, path, &page, NULL), 0);
+	for (size_t i = 0; i < image_format_count; i++) {
+		if (image_formats[i].first)
+			check_documented(image_formats[i].first, page, &seen);
+		if (image_formats[i].message)
+			check_documented(image_formats[i].message, page, &seen);
+	}
+	free(page);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -503,6 +548,7 @@ int main(void)
 		TEST(bad_messages),
 		TEST(nests_too_deep),
 		TEST(only_regular_files),
+		TEST(own_fields_are_documented),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
