@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -65,10 +67,27 @@ static int run(const struct options *options)
 		    "names no command");
 }
 
+/* What the caller left us with must not change what waiting, time limits and printing do. */
+static void settle_ourselves(void)
+{
+	sigset_t none;
+
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	signal(SIGCHLD, SIG_DFL);
+	/* Nothing that is opened later may take the place of a standard stream. */
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0)
+			open("/dev/null", O_RDWR);
+}
+
 int main(int argc, char **argv)
 {
 	struct options options;
-	int error = options_parse(&options, argc, argv), log_error;
+	int error, log_error;
+
+	settle_ourselves();
+	error = options_parse(&options, argc, argv);
 
 	if (!error && options.version)
 		return version_command(&options);
