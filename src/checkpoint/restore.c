@@ -196,6 +196,8 @@ static int make_tasks(struct checkpoint *checkpoint)
 	if (!error)
 		error = tree_group(checkpoint);
 	if (!error)
+		error = files_foreground(checkpoint);
+	if (!error)
 		error = arm_guardian(checkpoint, &guardian);
 	if (!error)
 		error = restore_states(checkpoint);

@@ -333,7 +333,7 @@ int files_describe_path(struct checkpoint *checkpoint, int fd, unsigned int flag
 	const struct file_kind *kind = file_recognize(description);
 
 	/* A private mapping of /dev/zero is one of a device. */
-	if (kind == &regular_kind || kind == &device_kind)
+	if (kind == &regular_kind || kind == &device_kind || kind == &memfd_kind)
 		error = kind->describe(checkpoint, file_add(checkpoint, description, kind));
 	else
 		error = refuse_description(description);

@@ -101,5 +101,7 @@ int files_open(struct checkpoint *checkpoint, uint32_t id, int *fd);
 int files_restore(struct checkpoint *checkpoint, struct task *task);
 /* Restore: after files_restore() of all tasks: epoll entries, timers, owners, seals. */
 int files_finish(struct checkpoint *checkpoint);
+/* Restore: when process groups are as they were: the terminal's settings and foreground group. */
+int files_foreground(struct checkpoint *checkpoint);
 /* Closes all that is open; on a failed restore removes what was created. */
 void files_close(struct checkpoint *checkpoint, bool failed);

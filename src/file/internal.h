@@ -30,6 +30,7 @@ struct file_inode {
 	struct description *descriptions; /* all of them, linked by next */
 	struct ghost *ghost;              /* remap.c */
 	struct description *link;         /* remap.c */
+	void *state;                      /* the kind's own */
 	uint32_t pipe_id;                 /* pipe.c */
 	bool checked, stored;
 };
@@ -43,7 +44,7 @@ struct file_state {
 	struct hash paths;         /* dump: files_describe_path(), by inode, name and flags */
 
 	struct lock_table *locks;    /* lock.c */
-	size_t lock_surveys; /* descriptors that were asked for locks */
+	size_t lock_surveys;         /* descriptors that were asked for locks */
 	struct remap_state *remaps;  /* remap.c */
 	struct pipe_state *pipes;    /* pipe.c */
 	struct pipe_state *fifos;    /* fifo.c */
@@ -161,6 +162,17 @@ void remap_close(struct checkpoint *checkpoint, bool failed);
 int pipe_images_store(struct checkpoint *checkpoint);
 int pipe_images_read(struct checkpoint *checkpoint);
 void pipe_images_close(struct checkpoint *checkpoint, bool failed);
+
+/* ---- fifo.c, memfd.c, tty.c: images beside files.img -------------------------------------------
+ */
+
+int fifos_read(struct checkpoint *checkpoint);
+int memfds_write(struct checkpoint *checkpoint);
+int memfds_read(struct checkpoint *checkpoint);
+void memfds_close(struct checkpoint *checkpoint, bool failed);
+int ttys_write(struct checkpoint *checkpoint);
+int ttys_read(struct checkpoint *checkpoint);
+void ttys_close(struct checkpoint *checkpoint, bool failed);
 
 /* ---- eventfd.c ------------------------------------------------------------------------------ */
 

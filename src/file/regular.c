@@ -137,7 +137,7 @@ static bool recognize(const struct description *description)
 	mode_t mode = description->stat.st_mode;
 
 	return (S_ISREG(mode) || S_ISDIR(mode) || (description->flags & O_PATH)) &&
-	       *description->link == '/' && strncmp(description->link, "/memfd:", 7);
+	       *description->link == '/';
 }
 
 static int describe(struct checkpoint *checkpoint, struct description *description)

@@ -17,7 +17,8 @@
 
 /* In the order in which they are asked: the general ones last. */
 static const struct file_kind *const kinds[] = {
-	&pipe_kind, &eventfd_kind, &timerfd_kind, &signalfd_kind, &device_kind, &regular_kind,
+	&pipe_kind,  &fifo_kind,  &eventfd_kind, &timerfd_kind, &signalfd_kind,
+	&epoll_kind, &memfd_kind, &tty_kind,     &device_kind,  &regular_kind,
 };
 
 #define kinds_each(kind)                                                                           \
@@ -33,6 +34,9 @@ static const struct file_images {
 } images[] = {
 	{remap_store, remap_write, remap_read, remap_close},
 	{pipe_images_store, NULL, pipe_images_read, pipe_images_close},
+	{NULL, NULL, fifos_read, NULL},
+	{NULL, memfds_write, memfds_read, memfds_close},
+	{NULL, ttys_write, ttys_read, ttys_close},
 };
 
 #define images_each(image)                                                                         \
@@ -41,14 +45,18 @@ static const struct file_images {
 
 const struct file_kind *file_recognize(const struct description *description)
 {
-	kinds_each(kind) if ((*kind)->recognize && (*kind)->recognize(description)) return *kind;
+	kinds_each (kind)
+		if ((*kind)->recognize && (*kind)->recognize(description))
+			return *kind;
 	return NULL;
 }
 
 /* Several kinds may be stored as one type (devices are regular files): the first that reads it. */
 static const struct file_kind *kind_of_type(FdTypes type)
 {
-	kinds_each(kind) if ((*kind)->read && (*kind)->type == type) return *kind;
+	kinds_each (kind)
+		if ((*kind)->read && (*kind)->type == type)
+			return *kind;
 	return NULL;
 }
 
@@ -164,7 +172,9 @@ int files_store(struct checkpoint *checkpoint)
 		if (description->kind->store)
 			error = description->kind->store(checkpoint, description);
 	}
-	images_each(image) if (!error && image->store) error = image->store(checkpoint);
+	images_each (image)
+		if (!error && image->store)
+			error = image->store(checkpoint);
 	return error;
 }
 
@@ -176,7 +186,9 @@ int files_write(struct checkpoint *checkpoint)
 	array_each (&checkpoint->files.descriptions, each)
 		image_put(writer, (*each)->entry);
 	error = image_finish(writer);
-	images_each(image) if (!error && image->write) error = image->write(checkpoint);
+	images_each (image)
+		if (!error && image->write)
+			error = image->write(checkpoint);
 	return error;
 }
 
@@ -257,8 +269,7 @@ int files_read(struct checkpoint *checkpoint)
 	}
 	image_close(reader);
 	result = result ? result : got;
-	images_each(image)
-	{
+	images_each (image) {
 		got = image->read ? image->read(checkpoint) : 0;
 		result = result ? result : got;
 	}
@@ -291,6 +302,8 @@ int files_finish(struct checkpoint *checkpoint)
 	array_each (&checkpoint->files.descriptions, each) {
 		struct description *description = *each;
 
+		if (description->fd < 0 && description->number < 0)
+			continue; /* nobody asked for it */
 		if (!error && description->kind->finish)
 			error = description->kind->finish(checkpoint, description);
 		if (!error && description->owner)
@@ -310,7 +323,9 @@ void files_close(struct checkpoint *checkpoint, bool failed)
 
 	if (!table->state)
 		return;
-	images_each(image) if (image->close) image->close(checkpoint, failed);
+	images_each (image)
+		if (image->close)
+			image->close(checkpoint, failed);
 	array_each (&table->descriptions, each)
 		fd_close(&(*each)->fd);
 	array_each (&table->inodes, inode)
