@@ -55,14 +55,18 @@ class Application:
     def start(self, command, **options):
         stream = self.slave if self.slave is not None else subprocess.DEVNULL
         # A job of the terminal has a process group, everything else a session of its own.
-        prepare = {"preexec_fn": os.setpgrp} if self.slave is not None \
+        prepare = {"preexec_fn": self._take_terminal} if self.slave is not None \
             else {"start_new_session": True}
         process = subprocess.Popen(command, cwd=self.work, stdin=stream, stdout=stream,
                                    stderr=stream, **prepare, **options)
         self.pid = process.pid
         process.returncode = 0  # it is waited for here, by reap()
-        if self.slave is not None:
-            os.tcsetpgrp(self.slave, self.pid)
+
+    def _take_terminal(self):
+        """In the new process: makes it the terminal's foreground job."""
+        os.setpgrp()
+        os.tcsetpgrp(self.slave, os.getpid())  # SIGTTOU is ignored, see terminal()
+        signal.signal(signal.SIGTTOU, signal.SIG_DFL)
 
     def reap(self):
         """Collects every child that has ended; True when the root process is among them."""
