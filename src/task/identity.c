@@ -37,7 +37,7 @@ enum { BARRIERS = sizeof(barriers) / sizeof(*barriers) };
 struct asked {
 	char *name;
 	int *subreaper;
-	size_t personality, dumpable, brk, registrations, barriers;
+	size_t personality, dumpable, thp, brk, registrations;
 };
 
 static void *identity_ask(struct inquiry *inquiry)
@@ -54,6 +54,7 @@ static void *identity_ask(struct inquiry *inquiry)
 	asked->subreaper = batch_data(batch, sizeof(*asked->subreaper), &address);
 	batch_call(batch, SYS_prctl, PR_GET_CHILD_SUBREAPER, address);
 	asked->dumpable = batch_call(batch, SYS_prctl, PR_GET_DUMPABLE);
+	asked->thp = batch_call(batch, SYS_prctl, PR_GET_THP_DISABLE);
 	asked->brk = batch_call(batch, SYS_brk, 0);
 	asked->registrations = batch_call(batch, SYS_membarrier, GET_REGISTRATIONS, 0, 0);
 	return asked;
@@ -152,6 +153,15 @@ static int store_files(struct inquiry *inquiry)
 	return error && error != -ENOENT ? error : store_autogroup(inquiry);
 }
 
+/* What only the task can tell of its memory. */
+static void store_memory(MmEntry *mm, const struct batch *batch, const struct asked *asked)
+{
+	mm->mm_brk = batch_result(batch, asked->brk);
+	mm->has_dumpable = true;
+	mm->dumpable = batch_result(batch, asked->dumpable);
+	mm->has_thp_disabled = mm->thp_disabled = batch_result(batch, asked->thp) > 0;
+}
+
 static int identity_answer(struct inquiry *inquiry, void *asked_)
 {
 	const struct asked *asked = asked_;
@@ -182,11 +192,8 @@ static int identity_answer(struct inquiry *inquiry, void *asked_)
 		tc->stop_signo = inquiry->thread->remote.group_stop;
 	}
 	store_registrations(inquiry, batch_result(batch, asked->registrations));
-	if (inquiry->task->mm) {
-		inquiry->task->mm->mm_brk = batch_result(batch, asked->brk);
-		inquiry->task->mm->has_dumpable = true;
-		inquiry->task->mm->dumpable = batch_result(batch, asked->dumpable);
-	}
+	if (inquiry->task->mm)
+		store_memory(inquiry->task->mm, batch, asked);
 	return store_files(inquiry);
 }
 

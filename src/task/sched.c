@@ -73,6 +73,19 @@ int ioprio_by_nice(uint32_t policy, int32_t nice)
 	return class << 13 | (nice + 20) / 5;
 }
 
+/*
+ * Some kernels (5.18 to 6.5) answer what follows from the nice value for a thread that never chose
+ * a priority, others 0; one that says so of stasis is of the others.
+ */
+static bool raw_ioprio(void)
+{
+	static int own = -1;
+
+	if (own < 0)
+		own = syscall(SYS_ioprio_get, IOPRIO_WHO_PROCESS, 0);
+	return own == 0;
+}
+
 bool mask_covers(const unsigned char *mask, size_t bytes, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
@@ -174,7 +187,8 @@ static int sched_answer(struct inquiry *inquiry, void *asked_)
 	/* The attributes leave out the one that a real-time thread will have later. */
 	core->sched_nice = NICE_BIAS - batch_result(batch, asked->get_nice);
 	store_affinity(inquiry, more, asked->cpus, cpus);
-	if (ioprio && ioprio != ioprio_by_nice(core->sched_policy, core->sched_nice)) {
+	if (ioprio &&
+	    (raw_ioprio() || ioprio != ioprio_by_nice(core->sched_policy, core->sched_nice))) {
 		more->has_ioprio = true;
 		more->ioprio = ioprio;
 	}

@@ -5,6 +5,7 @@
 #include <sys/ptrace.h>
 
 #include "task/part.h"
+#include "task/timers.h"
 
 /* Signal actions, alternate stacks, and signals that wait, with their siginfo. */
 
@@ -104,21 +105,29 @@ static void queue_add(struct arena *arena, SignalQueueEntry *queue, const siginf
 	queue->signals[queue->n_signals++] = entry;
 }
 
-/* The whole queue, in its order, into the array. */
+/*
+ * The whole queue, in its order, into the array.  The kernel walks the queue from its head each
+ * time, so each time twice as many are asked for.
+ */
 static int peek_queue(pid_t tid, uint32_t flags, struct siginfos *infos)
 {
-	siginfo_t some[PEEK];
-	long got;
+	infos->count = 0;
+	for (;;) {
+		struct __ptrace_peeksiginfo_args args = {.off = infos->count, .flags = flags};
 
-	do {
-		struct __ptrace_peeksiginfo_args args = {
-			.off = infos->count, .flags = flags, .nr = PEEK};
+		while (infos->room < 2 * infos->count + PEEK)
+			infos->items =
+				array_grow_(infos->items, &infos->room, sizeof(*infos->items));
+		args.nr = infos->room - infos->count;
 
-		got = ptrace(PTRACE_PEEKSIGINFO, tid, &args, some);
-		for (long i = 0; i < got; i++)
-			*array_push(infos) = some[i];
-	} while (got == PEEK);
-	return got < 0 ? -errno : 0;
+		long got = ptrace(PTRACE_PEEKSIGINFO, tid, &args, infos->items + infos->count);
+
+		if (got < 0)
+			return -errno;
+		infos->count += got;
+		if (got < args.nr)
+			return 0;
+	}
 }
 
 /*
@@ -256,6 +265,8 @@ static int restore_queue(struct revival *revival, const SignalQueueEntry *queue,
 		siginfo_t info;
 		int error = check_siginfo(revival, queue->signals[i], &info);
 
+		if (!error && timers_send(revival->tc, &info))
+			continue;
 		if (!error)
 			error = revival_room(revival, 1, sizeof(info));
 		if (error)
@@ -278,6 +289,7 @@ static int signals_restore_process(struct revival *revival)
 	const SignalQueueEntry *shared = revival->tc->signals_s;
 	int error = drop_waiting(revival);
 
+	timers_sort(revival->tc);
 	if (!error)
 		error = restore_actions(revival);
 	return error ? error : restore_queue(revival, shared, true);

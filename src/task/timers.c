@@ -282,7 +282,92 @@ static int restore_itimer(struct revival *revival, int which, const ItimerEntry 
 	return 0;
 }
 
-static int set_timer(struct revival *revival, const PosixTimerEntry *entry)
+/* A timer of a clock that can be read from here, whose signal comes again and again. */
+static bool is_periodic(const PosixTimerEntry *entry)
+{
+	return (entry->isec || entry->insec) && (entry->vsec || entry->vnsec) &&
+	       !(entry->it_sigev_notify & SIGEV_NONE) && (int)entry->clock_id >= 0 &&
+	       entry->clock_id != CLOCK_PROCESS_CPUTIME_ID &&
+	       entry->clock_id != CLOCK_THREAD_CPUTIME_ID;
+}
+
+static int compare_ids(const void *a, const void *b)
+{
+	uint32_t left = (*(PosixTimerEntry *const *)a)->it_id,
+		 right = (*(PosixTimerEntry *const *)b)->it_id;
+
+	return left < right ? -1 : left > right;
+}
+
+void timers_sort(TaskCoreEntry *tc)
+{
+	if (tc->timers)
+		qsort(tc->timers->posix, tc->timers->n_posix, sizeof(*tc->timers->posix),
+		      compare_ids);
+}
+
+/* The periodic timer that sent the signal, by its place in the image; -1: none. */
+static ssize_t sender(const TaskCoreEntry *tc, const siginfo_t *info)
+{
+	PosixTimerEntry wanted = {.it_id = info->si_timerid}, *key = &wanted, **found;
+
+	if (info->si_code != SI_TIMER || !tc->timers)
+		return -1;
+	found = bsearch(&key, tc->timers->posix, tc->timers->n_posix, sizeof(key), compare_ids);
+	if (!found || !is_periodic(*found) || (int)(*found)->si_signo != info->si_signo)
+		return -1;
+	return found - tc->timers->posix;
+}
+
+bool timers_send(const TaskCoreEntry *tc, const siginfo_t *info)
+{
+	return sender(tc, info) >= 0;
+}
+
+/* Adds up how often each timer has expired by the signals that wait. */
+static void count_expired(const TaskCoreEntry *tc, const SignalQueueEntry *queue, uint64_t *expired)
+{
+	for (size_t i = 0; queue && i < queue->n_signals; i++) {
+		siginfo_t info;
+		ssize_t timer;
+
+		if (queue->signals[i]->siginfo.len != sizeof(info))
+			continue;
+		memcpy(&info, queue->signals[i]->siginfo.data, sizeof(info));
+		timer = sender(tc, &info);
+		if (timer >= 0)
+			expired[timer] += 1 + (info.si_overrun > 0 ? info.si_overrun : 0);
+	}
+}
+
+static int64_t nanoseconds(struct timespec time)
+{
+	return time.tv_sec * 1000000000 + time.tv_nsec;
+}
+
+/*
+ * A timer whose signal waits is set to a time that is as many intervals in the past as it has
+ * expired: the kernel then sends the signal itself, with the overruns, and keeps the beat.
+ */
+static bool begin_in_past(const PosixTimerEntry *entry, uint64_t expired, struct itimerspec *time)
+{
+	int64_t interval, first;
+	struct timespec now;
+
+	if (!expired || clock_gettime(entry->clock_id, &now) < 0 ||
+	    time->it_interval.tv_sec > INT32_MAX || time->it_value.tv_sec > INT32_MAX)
+		return false;
+	interval = nanoseconds(time->it_interval);
+	first = nanoseconds(now) + nanoseconds(time->it_value);
+	/* The clock may be younger than that. */
+	if (expired > (uint64_t)(first - 1) / interval)
+		expired = (first - 1) / interval;
+	first -= expired * interval;
+	time->it_value = (struct timespec){first / 1000000000, first % 1000000000};
+	return true;
+}
+
+static int set_timer(struct revival *revival, const PosixTimerEntry *entry, uint64_t expired)
 {
 	struct itimerspec time = {
 		.it_interval = {.tv_sec = entry->isec, .tv_nsec = entry->insec},
@@ -292,8 +377,11 @@ static int set_timer(struct revival *revival, const PosixTimerEntry *entry)
 
 	if (error)
 		return error;
-	revive(revival, "timers", NULL, SYS_timer_settime, entry->it_id, 0,
-	       batch_input(&revival->batch, &time, sizeof(time)), 0);
+
+	bool absolute = begin_in_past(entry, expired, &time);
+
+	revive(revival, "timers", NULL, SYS_timer_settime, entry->it_id,
+	       absolute ? TIMER_ABSTIME : 0, batch_input(&revival->batch, &time, sizeof(time)), 0);
 	return 0;
 }
 
@@ -318,14 +406,6 @@ static int create_timer(struct revival *revival, const PosixTimerEntry *entry)
 	       SYS_timer_create, (uint32_t)entry->clock_id, event_address,
 	       batch_input(&revival->batch, &id, sizeof(id)));
 	return 0;
-}
-
-static int compare_ids(const void *a, const void *b)
-{
-	uint32_t left = (*(PosixTimerEntry *const *)a)->it_id,
-		 right = (*(PosixTimerEntry *const *)b)->it_id;
-
-	return left < right ? -1 : left > right;
 }
 
 /* Timers that are made only to be deleted, up to the number that is wanted. */
@@ -378,19 +458,21 @@ static int create_timers(struct revival *revival, PosixTimerEntry **timers, size
 	return error;
 }
 
-static int restore_timers(struct revival *revival, PosixTimerEntry *const *entries, size_t count)
+static int restore_timers(struct revival *revival, PosixTimerEntry **timers, size_t count)
 {
-	PosixTimerEntry **timers =
-		arena_copy(revival->checkpoint->arena, entries, count * sizeof(*entries));
+	struct task *task = revival->task;
+	uint64_t *expired = arena_new_array(revival->checkpoint->arena, uint64_t, count);
 	int error;
 
-	qsort(timers, count, sizeof(*timers), compare_ids);
 	for (size_t i = 0; i < count; i++)
 		if (timers[i]->it_id > INT32_MAX || (i && timers[i]->it_id == timers[i - 1]->it_id))
 			return damaged(revival, "its number");
+	count_expired(revival->tc, revival->tc->signals_s, expired);
+	for (size_t i = 0; i < task->thread_count; i++)
+		count_expired(revival->tc, task->threads[i].core->thread_core->signals_p, expired);
 	error = create_timers(revival, timers, count);
 	for (size_t i = 0; i < count && !error; i++)
-		error = set_timer(revival, timers[i]);
+		error = set_timer(revival, timers[i], expired[i]);
 	return error;
 }
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 
+#include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -19,3 +21,12 @@ struct proc_timer {
  * understood.
  */
 int proc_timer_parse(const char **text, struct proc_timer *timer);
+
+struct TaskCoreEntry;
+/* Restore: puts the timers of an image in the order of their numbers, for what follows. */
+void timers_sort(struct TaskCoreEntry *tc);
+/*
+ * Does restoring the timers make this signal wait again?  The kernel does it, and counts on, for a
+ * timer with an interval.
+ */
+bool timers_send(const struct TaskCoreEntry *tc, const siginfo_t *info);
