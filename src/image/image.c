@@ -231,6 +231,7 @@ struct image_reader {
 	struct arena *arena;
 	uint64_t offset, size; /* of what comes next; of the file */
 	uint64_t entries;      /* read so far */
+	bool lenient;          /* fields that are not known are passed over */
 	unsigned char *buffer; /* holds `filled` bytes of the file from `start` on */
 	uint64_t start;
 	size_t filled, room;
@@ -381,8 +382,10 @@ int image_open_file(const char *path, struct arena *arena, struct image_reader *
 
 	int error = open_reader(fd, path, NULL, arena, reader);
 
-	if (!error)
+	if (!error) {
+		(*reader)->lenient = true;
 		*format = (*reader)->format;
+	}
 	return error;
 }
 
@@ -449,6 +452,43 @@ static bool nests_too_deep(const ProtobufCMessageDescriptor *type, const unsigne
 	return false;
 }
 
+/* A message, this one or one in it, that has fields its type does not know; or NULL. */
+static const ProtobufCMessage *with_unknown_fields(const ProtobufCMessage *message)
+{
+	const char *base = (const char *)message;
+	const ProtobufCMessage *found = message->n_unknown_fields ? message : NULL;
+
+	for (unsigned int i = 0; i < message->descriptor->n_fields && !found; i++) {
+		const ProtobufCFieldDescriptor *field = &message->descriptor->fields[i];
+		const void *value = base + field->offset;
+		const ProtobufCMessage *const *messages = value;
+		size_t count = 1;
+
+		if (field->type != PROTOBUF_C_TYPE_MESSAGE)
+			continue;
+		if (field->label == PROTOBUF_C_LABEL_REPEATED) {
+			count = *(const size_t *)(base + field->quantifier_offset);
+			messages = *(const ProtobufCMessage *const *const *)value;
+		}
+		for (size_t j = 0; j < count && !found; j++)
+			found = messages[j] ? with_unknown_fields(messages[j]) : NULL;
+	}
+	return found;
+}
+
+/* What is not understood is refused: it may be what the application cannot do without. */
+static int refuse_unknown_fields(const struct image_reader *reader, const ProtobufCMessage *message)
+{
+	const ProtobufCMessage *found = with_unknown_fields(message);
+
+	if (!found)
+		return 0;
+	return REFUSE(SUBJECT("image %s", reader->name),
+		      "restore with the program that wrote it, or a newer stasis",
+		      "has state this version does not know: field %u of %s",
+		      found->unknown_fields[0].tag, found->descriptor->name);
+}
+
 int image_get_type(struct image_reader *reader, const ProtobufCMessageDescriptor *type,
 		   void *message_pointer)
 {
@@ -477,6 +517,9 @@ int image_get_type(struct image_reader *reader, const ProtobufCMessageDescriptor
 			    "the file is damaged: take another copy of the checkpoint",
 			    "no valid %s at offset %llu", type->name,
 			    (unsigned long long)reader->offset);
+	error = reader->lenient ? 0 : refuse_unknown_fields(reader, *message);
+	if (error)
+		return error;
 	reader->offset += size;
 	reader->entries++;
 	return 1;

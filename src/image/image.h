@@ -63,8 +63,8 @@ int image_create_pages(int dirfd, unsigned long id);
 int image_remove(int dirfd, enum image_type type, unsigned long id);
 
 /*
- * Reading.  Every message is checked: size, wire format, required fields.  Messages live in the
- * arena.  image_open() returns -ENOENT without a report when there is no such file; everything
+ * Reading.  Every message is checked: size, wire format, required fields; one with fields that are
+ * not known, which a newer program wrote, is refused.  Messages live in the arena.  image_open() returns -ENOENT without a report when there is no such file; everything
  * else reports, with the file's name and the offset.
  */
 struct image_reader;
@@ -86,7 +86,10 @@ int image_position(const struct image_reader *reader, uint64_t *offset);
 /* Bytes from there to the end. */
 uint64_t image_left(const struct image_reader *reader);
 void image_close(struct image_reader *reader); /* NULL is allowed */
-/* Any image, by its magic number: *format says what it is.  Always reports. */
+/*
+ * Any image, by its magic number: *format says what it is.  Unknown fields are passed over.  Always
+ * reports.
+ */
 struct image_format;
 int image_open_file(const char *path, struct arena *arena, struct image_reader **reader,
 		    const struct image_format **format);

@@ -426,6 +426,28 @@ static void bad_messages(void **state)
 	assert_reported("core-1.img", "no message");
 }
 
+static void unknown_fields_are_refused(void **state)
+{
+	/* pid, ppid, pgid, sid, and a field 99 = 1 */
+	static const char bytes[] = "\x19\x43\x56\x54\x30\x30\x27\x50\x0b\x00\x00\x00"
+				    "\x08\x01\x10\x00\x18\x00\x20\x00\x98\x06\x01";
+	struct fixture *fixture = *state;
+	const struct image_format *format;
+	struct image_reader *reader;
+	PstreeEntry *entry;
+	char path[128];
+
+	put_file(fixture, "pstree.img", bytes, sizeof(bytes) - 1);
+	assert_int_equal(image_read_one(fixture->dir, IMAGE_PSTREE, 0, fixture->arena, &entry),
+			 -EOPNOTSUPP);
+	assert_reported("pstree.img", "field 99 of pstree_entry");
+	/* But it can be looked at. */
+	snprintf(path, sizeof(path), "%s/pstree.img", fixture->path);
+	assert_int_equal(image_open_file(path, fixture->arena, &reader, &format), 0);
+	assert_int_equal(image_get(reader, &entry), 1);
+	image_close(reader);
+}
+
 /* A directory in a directory in a directory...: it must not exhaust the stack. */
 static void nests_too_deep(void **state)
 {
@@ -546,6 +568,7 @@ int main(void)
 		TEST(truncated_anywhere),
 		TEST(wrong_magic),
 		TEST(bad_messages),
+		TEST(unknown_fields_are_refused),
 		TEST(nests_too_deep),
 		TEST(only_regular_files),
 		TEST(own_fields_are_documented),
