@@ -118,7 +118,6 @@ static int check_tree(const struct options *options)
 
 	if (!error)
 		error = checkpoint_check(options);
-
 	if (!error)
 		printf("Looks good.\n");
 	return error;
