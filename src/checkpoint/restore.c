@@ -11,6 +11,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/phase.h"
+#include "base/progress.h"
 #include "base/report.h"
 #include "checkpoint/action.h"
 #include "checkpoint/checkpoint.h"
@@ -184,15 +185,26 @@ static int let_go(struct checkpoint *checkpoint)
 	return error;
 }
 
+/* The tree with its memory and descriptors: what takes time. */
+static int make_tree(struct checkpoint *checkpoint)
+{
+	int error;
+
+	progress_begin("restore memory", memory_bytes(checkpoint));
+	error = tree_grow(checkpoint);
+	if (!error)
+		error = restore_files(checkpoint);
+	progress_end();
+	return error;
+}
+
 static int make_tasks(struct checkpoint *checkpoint)
 {
 	const struct options *options = checkpoint->options;
 	pid_t root = checkpoint->tree.tasks[0]->pid;
 	struct guardian guardian = { 0 };
-	int error = tree_grow(checkpoint);
+	int error = make_tree(checkpoint);
 
-	if (!error)
-		error = restore_files(checkpoint);
 	if (!error)
 		error = tree_group(checkpoint);
 	if (!error)

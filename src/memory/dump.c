@@ -9,6 +9,7 @@
 
 #include "base/fd.h"
 #include "base/phase.h"
+#include "base/progress.h"
 #include "checkpoint/checkpoint.h"
 #include "memory/internal.h"
 #include "memory/memory.h"
@@ -37,19 +38,35 @@ struct memory_state *memory_state(struct checkpoint *checkpoint)
 	return checkpoint->memory = state;
 }
 
+/* Finds all the pages to be stored: *bytes of them. */
+static int scan_all(struct checkpoint *checkpoint, uint64_t *bytes)
+{
+	struct phase phase = phase_begin("page maps", NULL);
+	struct memory_state *state = checkpoint->memory;
+	int error = 0;
+
+	*bytes = 0;
+	tree_each_task (&checkpoint->tree, task) {
+		if (error || !task->memory)
+			continue;
+		error = scan_pages(checkpoint, task);
+		*bytes += ranges_stored(&task->memory->ranges) * PAGE;
+	}
+	for (size_t i = 0; state && i < state->objects.count && !error; i++) {
+		error = shared_object_scan(checkpoint, state->objects.items[i]);
+		*bytes += ranges_stored(&state->objects.items[i]->ranges) * PAGE;
+	}
+	phase_end(&phase);
+	return error;
+}
+
 static int dump_task(struct checkpoint *checkpoint, struct task *task)
 {
 	struct task_memory *memory = task->memory;
 	struct page_place place = {.pid = task->pid, .fd = -1, .subject = task_subject(task)};
-	struct phase scan = phase_begin("page maps", NULL);
-	int error = scan_pages(checkpoint, task);
-
-	phase_end(&scan);
-	if (error)
-		return error;
-
 	uint32_t pages_id = ++checkpoint->memory->last_pages_id;
 	autofd int pages = image_create_pages(checkpoint->images, pages_id);
+	int error;
 
 	if (pages < 0)
 		return pages;
@@ -67,15 +84,17 @@ static int dump_task(struct checkpoint *checkpoint, struct task *task)
 int memory_dump(struct checkpoint *checkpoint)
 {
 	struct phase phase = phase_begin("memory", &checkpoint->stats.memdump_time);
-	int error = 0;
+	struct memory_state *state = checkpoint->memory;
+	uint64_t bytes;
+	int error = scan_all(checkpoint, &bytes);
 
+	progress_begin("dump memory", bytes);
 	tree_each_task (&checkpoint->tree, task)
 		if (!error && task->memory)
 			error = dump_task(checkpoint, task);
-	if (checkpoint->memory)
-		for (size_t i = 0; i < checkpoint->memory->objects.count && !error; i++)
-			error = shared_object_store(checkpoint,
-						    checkpoint->memory->objects.items[i]);
+	for (size_t i = 0; state && i < state->objects.count && !error; i++)
+		error = shared_object_store(checkpoint, state->objects.items[i]);
+	progress_end();
 	phase_end(&phase);
 	return error;
 }

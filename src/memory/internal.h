@@ -225,6 +225,8 @@ struct shared_memory {
 	page_ranges ranges;
 };
 
+/* Dump: finds the pages that have to be stored; then stores them.  Report. */
+int shared_object_scan(struct checkpoint *checkpoint, struct shared_memory *object);
 int shared_object_store(struct checkpoint *checkpoint, struct shared_memory *object);
 /* Reads the page map of an object, once.  Reports. */
 int shared_object_read(struct checkpoint *checkpoint, uint64_t id, struct shared_memory **object);

@@ -19,7 +19,8 @@ int memory_describe(struct checkpoint *checkpoint, struct task *task);
 int memory_dump(struct checkpoint *checkpoint);
 
 /*
- * Restore.  memory_read() reads all pagemaps, checks them and plans.  memory_area() finds
+ * Restore.  memory_read() reads all pagemaps, checks them and plans.  memory_bytes() tells how much
+ * there is to fill, in tasks and, while files are opened, in shared memory.  memory_area() finds
  * addresses for `size` bytes that no mapping of any task needs.  memory_inherits(): the task
  * shares copy-on-write pages with its parent and must be cloned after memory_restore() of the
  * parent.  memory_restore() replaces the whole memory of a stopped, single-threaded newborn, all
@@ -27,6 +28,7 @@ int memory_dump(struct checkpoint *checkpoint);
  * by memory_finish(), when all children have been cloned and all descriptors are in place.
  */
 int memory_read(struct checkpoint *checkpoint);
+uint64_t memory_bytes(const struct checkpoint *checkpoint);
 int memory_area(struct checkpoint *checkpoint, uint64_t size, uint64_t *address);
 bool memory_inherits(const struct task *task);
 int memory_restore(struct checkpoint *checkpoint, struct task *task);

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/progress.h"
 #include "checkpoint/checkpoint.h"
 #include "memory/internal.h"
 
@@ -319,6 +320,7 @@ static int store_chunk(struct copy *copy, struct chunk *chunk, char *buffer, pag
 	if (!reserve(copy, chunk, ranges, &offset))
 		return 0;
 	error = write_runs(copy->pages, runs, count, offset);
+	progress_add(chunk->pages * PAGE);
 	if (error == -ENOSPC || error == -EDQUOT)
 		return FAIL(
 			-error, SUBJECT("pages image"), "make room, or use another directory (-D)",
@@ -353,6 +355,7 @@ static int fill_chunk(struct copy *copy, struct chunk *chunk, char *buffer)
 		return FAIL(-error, SUBJECT("pages image"), NULL, "cannot be read: %s",
 			    strerror(-error));
 	error = copy_process(copy, buffer, chunk, true);
+	progress_add(chunk->pages * PAGE);
 	return error ? fail_place(copy, chunk, error, "restored") : 0;
 }
 

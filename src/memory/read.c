@@ -250,6 +250,19 @@ int memory_read(struct checkpoint *checkpoint)
 	return result;
 }
 
+uint64_t memory_bytes(const struct checkpoint *checkpoint)
+{
+	const struct memory_state *state = checkpoint->memory;
+	uint64_t pages = 0;
+
+	tree_each_task (&checkpoint->tree, task)
+		if (task->memory)
+			pages += ranges_stored(&task->memory->ranges);
+	for (size_t i = 0; state && i < state->objects.count; i++)
+		pages += ranges_stored(&state->objects.items[i]->ranges);
+	return pages * PAGE;
+}
+
 bool memory_inherits(const struct task *task)
 {
 	return task->memory && task->memory->inherits;

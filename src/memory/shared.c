@@ -78,19 +78,24 @@ static int find_data(struct shared_memory *object)
 	}
 }
 
+int shared_object_scan(struct checkpoint *checkpoint, struct shared_memory *object)
+{
+	int error = find_data(object);
+
+	checkpoint->stats.shpages_scanned += object->size / PAGE;
+	return error ? fail(-error, "cannot be read") : 0;
+}
+
 int shared_object_store(struct checkpoint *checkpoint, struct shared_memory *object)
 {
 	struct page_place place = {.fd = object->fd,
 				   .subject = SUBJECT("shared memory %u", object->id)};
 	uint32_t pages_id = ++checkpoint->memory->last_pages_id;
 	autofd int pages = image_create_pages(checkpoint->images, pages_id);
-	int error = pages < 0 ? pages : find_data(object);
+	int error;
 
 	if (pages < 0)
 		return pages;
-	if (error)
-		return fail(-error, "cannot be read");
-	checkpoint->stats.shpages_scanned += object->size / PAGE;
 	checkpoint->stats.shpages_written += ranges_stored(&object->ranges);
 	error = pages_store(checkpoint, &place, &object->ranges, pages);
 	if (error)
