@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <ctype.h>
 #include <stdio.h>
 
 #include "cli/options.h"
@@ -32,8 +33,8 @@ static void print_option(const struct option *option)
 
 static void print_command(const struct command_row *row)
 {
-	printf("Usage: stasis %s%s%s\n\n%s.\n\nOptions:\n", row->name, *row->usage ? " " : "",
-	       row->usage, row->help);
+	printf("Usage: stasis %s%s%s\n\n%c%s.\n\nOptions:\n", row->name, *row->usage ? " " : "",
+	       row->usage, toupper((unsigned char)row->help[0]), row->help + 1);
 	for (size_t i = 0; i < option_count; i++)
 		if (option_table[i].commands & row->command && !option_table[i].capability)
 			print_option(&option_table[i]);
