@@ -390,7 +390,7 @@ int memory_restore(struct checkpoint *checkpoint, struct task *task)
 	note_vdso(task);
 	calls_begin(&calls, checkpoint, task);
 	CALL(&calls, NULL, "told its use of huge pages", SYS_prctl, PR_SET_THP_DISABLE,
-	     task->mm->thp_disabled);
+	     task->mm->thp_disabled, task->mm->thp_disable_flags);
 	empty(&calls);
 	if (memory->vdso && !keeps_vdso(task)) {
 		calls_room(&calls, 0);
@@ -531,6 +531,8 @@ int memory_finish(struct checkpoint *checkpoint, struct task *task)
 		name(&calls, mapping->entry);
 	}
 	install_guards(&calls);
+	if (task->mm->lock_future)
+		CALL(&calls, NULL, "told to lock its memory", SYS_mlockall, task->mm->lock_future);
 	/* What is sealed cannot be changed any more. */
 	for (size_t i = 0; i < memory->count; i++)
 		seal(&calls, memory->mappings[i].entry);

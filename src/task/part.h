@@ -57,7 +57,7 @@ struct part {
 	int (*restore_thread)(struct revival *);
 };
 
-extern const struct part anchors_part, controls_part, creds_part, identity_part, limits_part,
+extern const struct part anchors_part, controls_part, creds_part, identity_part, limits_part, memory_part,
 	sched_part, signals_part, timers_part;
 
 /* The thread in words, for reports. */

@@ -80,7 +80,7 @@ static const struct status_line {
 	const char *name;
 	enum form form;
 	size_t offset;
-	bool optional; /* needs a kernel option */
+	bool optional; /* needs a kernel option, or memory */
 } status_lines[] = {
 #define LINE(name, form, field)                                                                    \
 	{                                                                                          \
@@ -90,6 +90,7 @@ static const struct status_line {
 	LINE("Uid", FOUR_IDS, uids),
 	LINE("Gid", FOUR_IDS, gids),
 	LINE("Groups", GROUPS, groups),
+	{"VmLck", NUMBER, offsetof(struct proc_status, locked), true},
 	LINE("SigPnd", MASK, pending),
 	LINE("ShdPnd", MASK, shared_pending),
 	LINE("SigBlk", MASK, blocked),
@@ -150,6 +151,12 @@ static bool parse_value(const struct status_line *line, const char *value,
 	return false;
 }
 
+static bool is_line(const char *line, const struct status_line *wanted, size_t *length)
+{
+	*length = strlen(wanted->name);
+	return !strncmp(line, wanted->name, *length) && line[*length] == ':';
+}
+
 int proc_status_parse(const char *text, struct proc_status *status)
 {
 	size_t next = 0;
@@ -157,13 +164,15 @@ int proc_status_parse(const char *text, struct proc_status *status)
 	*status = (struct proc_status){0};
 	/* The kernel's order is the table's, so one pass does; a missing line stops the search. */
 	for (const char *line = text; line && *line && next < STATUS_LINES;) {
-		const struct status_line *wanted = &status_lines[next];
-		size_t length = strlen(wanted->name);
+		size_t found = next, length;
 
-		if (!strncmp(line, wanted->name, length) && line[length] == ':') {
-			if (!parse_value(wanted, line + length + 1, status))
+		while (!is_line(line, &status_lines[found], &length) && status_lines[found].optional &&
+		       found + 1 < STATUS_LINES)
+			found++;
+		if (is_line(line, &status_lines[found], &length)) {
+			if (!parse_value(&status_lines[found], line + length + 1, status))
 				break;
-			next++;
+			next = found + 1;
 		}
 		line = strchr(line, '\n');
 		line = line ? line + 1 : NULL;

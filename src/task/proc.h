@@ -18,6 +18,7 @@ struct proc_status {
 	uint64_t pending, shared_pending, blocked, ignored, caught; /* bit 0 is signal 1 */
 	unsigned int no_new_privs, seccomp;
 	unsigned int tracer; /* a tid, or 0 */
+	unsigned int locked; /* VmLck, in KiB */
 };
 
 /* Parses the text; -EINVAL when a line that must be there is missing or is not understood. */
