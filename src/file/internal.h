@@ -118,7 +118,9 @@ int refuse_description(const struct description *description);
 
 /* ---- regular.c ------------------------------------------------------------------------------ */
 
-/* Dump: fills in entry->reg, for kinds that are opened by a path. */
+/* Dump: fills in entry->reg; its name is only what the link says. */
+void path_fill(struct checkpoint *checkpoint, struct description *description);
+/* Dump: the same for kinds that are opened by a path, which has to lead to the file. */
 int path_describe(struct checkpoint *checkpoint, struct description *description);
 /* Restore: takes entry->reg in. */
 int path_read(struct checkpoint *checkpoint, struct description *description);

@@ -66,17 +66,30 @@ static int survey_filesystem(const struct description *description)
 	return 0;
 }
 
-/* Does the path lead to the file, on the same mount? */
-static bool leads_to(const struct description *description, const char *path)
+enum lead { ELSEWHERE, OTHER_MOUNT, THERE };
+
+/*
+ * Does the path lead to the file?  A file that was opened in another mount namespace (an inherited
+ * /dev/null, say) is on another mount, which makes no difference if that is of the same kind; what
+ * is seen from a directory may well differ.
+ */
+static enum lead leads_to(const struct description *description, const char *path)
 {
 	struct statx here, there;
+	struct statfs mount_here, mount_there;
 
-	return statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT,
-		     STATX_INO | STATX_MNT_ID, &there) == 0 &&
-	       there.stx_ino == description->stat.st_ino &&
-	       makedev(there.stx_dev_major, there.stx_dev_minor) == description->stat.st_dev &&
-	       statx(description->fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &here) == 0 &&
-	       here.stx_mnt_id == there.stx_mnt_id;
+	if (statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, STATX_INO | STATX_MNT_ID,
+		  &there) < 0 ||
+	    there.stx_ino != description->stat.st_ino ||
+	    makedev(there.stx_dev_major, there.stx_dev_minor) != description->stat.st_dev ||
+	    statx(description->fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &here) < 0)
+		return ELSEWHERE;
+	if (here.stx_mnt_id == there.stx_mnt_id)
+		return THERE;
+	if (!S_ISDIR(description->stat.st_mode) && fstatfs(description->fd, &mount_here) == 0 &&
+	    statfs(path, &mount_there) == 0 && mount_here.f_flags == mount_there.f_flags)
+		return THERE;
+	return OTHER_MOUNT;
 }
 
 /*
@@ -87,14 +100,18 @@ static int find_name(struct checkpoint *checkpoint, struct description *descript
 {
 	RegFileEntry *entry = description->entry->reg;
 	size_t length = strlen(description->link), suffix = strlen(deleted);
+	enum lead lead;
 
-	entry->name = description->link;
 	if (*description->link != '/')
 		return REFUSE(description_subject(description),
 			      "open it under the root directory that stasis sees",
 			      "no path leads to it from here");
-	if (leads_to(description, description->link))
+	lead = leads_to(description, description->link);
+	if (lead == THERE)
 		return 0;
+	if (lead == OTHER_MOUNT)
+		return REFUSE(description_subject(description), "open it anew, where stasis runs",
+			      "it is on a mount of another namespace, or on one that is covered");
 	if (length <= suffix || strcmp(description->link + length - suffix, deleted))
 		return REFUSE(description_subject(description),
 			      "unmount what covers it, or close it before the dump",
@@ -102,12 +119,12 @@ static int find_name(struct checkpoint *checkpoint, struct description *descript
 	entry->name = arena_strdup(checkpoint->arena, description->link);
 	entry->name[length - suffix] = 0;
 	/* Removed and linked again by the same name? */
-	if (leads_to(description, entry->name))
+	if (leads_to(description, entry->name) == THERE)
 		return 0;
 	return remap_describe(checkpoint, description);
 }
 
-int path_describe(struct checkpoint *checkpoint, struct description *description)
+void path_fill(struct checkpoint *checkpoint, struct description *description)
 {
 	RegFileEntry *entry = ARENA_MESSAGE(checkpoint->arena, reg_file_entry, RegFileEntry);
 	mode_t mode = description->stat.st_mode;
@@ -129,6 +146,12 @@ int path_describe(struct checkpoint *checkpoint, struct description *description
 		entry->has_rdev = true;
 		entry->rdev = description->stat.st_rdev;
 	}
+	entry->name = description->link;
+}
+
+int path_describe(struct checkpoint *checkpoint, struct description *description)
+{
+	path_fill(checkpoint, description);
 	return find_name(checkpoint, description);
 }
 

@@ -223,7 +223,8 @@ static int describe(struct checkpoint *checkpoint, struct description *descripti
 	entry->fown = description->owner;
 	entry->has_regf_id = true;
 	entry->regf_id = path->id;
-	return path_describe(checkpoint, path);
+	path_fill(checkpoint, path); /* not used: another terminal takes its place */
+	return 0;
 }
 
 int ttys_write(struct checkpoint *checkpoint)
@@ -353,28 +354,38 @@ static int restore_settings(const struct tty_state *state, const TtyInfoEntry *i
 	return set_terminal(state->own, TCSETS2, &termios);
 }
 
+/* The group as it is now: that of a shell's job is the one that stasis itself is in. */
+static pid_t foreground_group(struct checkpoint *checkpoint, const struct tty_state *state)
+{
+	array_each (&state->terminals, each)
+		tree_each_task (&checkpoint->tree, task)
+			if ((*each)->pgrp && task->pgid == (pid_t)(*each)->pgrp)
+				return getpgid(task->pid);
+	return 0;
+}
+
 int files_foreground(struct checkpoint *checkpoint)
 {
 	struct tty_state *state = checkpoint->files.state->terminals;
+	pid_t group;
 	int error = 0;
 
 	if (!state || !state->opened || state->own < 0)
 		return 0;
-	array_each (&state->terminals, each) {
-		const TtyInfoEntry *info = *each;
-		int group = info->pgrp;
-
-		if (!error && info->termios)
-			error = restore_settings(state, info);
-		if (error || !group || info->sid == info->pgrp)
-			continue;
-		tree_each_task (&checkpoint->tree, task)
-			if (task->pgid == group)
-				error = set_terminal(state->own, TIOCSPGRP, &group);
+	if (tcgetpgrp(state->own) != getpgrp()) {
+		log_warn("stasis runs in the background: the terminal is left as it is");
+		return 0;
 	}
-	return error ? FAIL(-error, SUBJECT("the terminal"), "restore in the foreground of a shell",
-			    "its settings and foreground group cannot be set: %s", strerror(-error))
-		     : 0;
+	array_each (&state->terminals, info)
+		if (!error && (*info)->termios)
+			error = restore_settings(state, *info);
+	group = foreground_group(checkpoint, state);
+	if (!error && group > 0 && group != getpgrp())
+		error = set_terminal(state->own, TIOCSPGRP, &group);
+	return error ? FAIL(-error, SUBJECT("the terminal"), NULL,
+			    "its settings and foreground group cannot be set: %s",
+			    strerror(-error)) :
+		       0;
 }
 
 void ttys_close(struct checkpoint *checkpoint, bool failed)
