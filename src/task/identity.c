@@ -37,7 +37,7 @@ enum { BARRIERS = sizeof(barriers) / sizeof(*barriers) };
 struct asked {
 	char *name;
 	int *subreaper;
-	size_t personality, dumpable, thp, brk, registrations;
+	size_t personality, dumpable, brk, registrations;
 };
 
 static void *identity_ask(struct inquiry *inquiry)
@@ -54,7 +54,6 @@ static void *identity_ask(struct inquiry *inquiry)
 	asked->subreaper = batch_data(batch, sizeof(*asked->subreaper), &address);
 	batch_call(batch, SYS_prctl, PR_GET_CHILD_SUBREAPER, address);
 	asked->dumpable = batch_call(batch, SYS_prctl, PR_GET_DUMPABLE);
-	asked->thp = batch_call(batch, SYS_prctl, PR_GET_THP_DISABLE);
 	asked->brk = batch_call(batch, SYS_brk, 0);
 	asked->registrations = batch_call(batch, SYS_membarrier, GET_REGISTRATIONS, 0, 0);
 	return asked;
@@ -153,13 +152,12 @@ static int store_files(struct inquiry *inquiry)
 	return error && error != -ENOENT ? error : store_autogroup(inquiry);
 }
 
-/* What only the task can tell of its memory. */
+/* More of its memory that only the task can tell: memory/inside.c. */
 static void store_memory(MmEntry *mm, const struct batch *batch, const struct asked *asked)
 {
 	mm->mm_brk = batch_result(batch, asked->brk);
 	mm->has_dumpable = true;
 	mm->dumpable = batch_result(batch, asked->dumpable);
-	mm->has_thp_disabled = mm->thp_disabled = batch_result(batch, asked->thp) > 0;
 }
 
 static int identity_answer(struct inquiry *inquiry, void *asked_)
