@@ -39,4 +39,5 @@ const struct scenario scenario = {
 	.dump_options = "--shell-job",
 	.restore_options = "--shell-job",
 	.terminal = true,
+	.plain = true, /* it joins the process group of stasis, to be in the foreground */
 };

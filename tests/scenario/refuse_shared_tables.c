@@ -48,4 +48,5 @@ const struct scenario scenario = {
 	.about = "processes that share descriptors and directories",
 	.setup = setup,
 	.verify = verify,
+	.refused = "pid \\d+.*shares.*descriptors\npid \\d+.*shares.*directory",
 };
