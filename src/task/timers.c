@@ -17,7 +17,7 @@
  * stored is the time that remains; they go on from there when the task does.
  */
 
-enum { ITIMERS = 3 };
+enum { ITIMERS = 3, NANOSECONDS = 1000000000 };
 
 /* ---- /proc/PID/timers --------------------------------------------------------------------- */
 
@@ -342,7 +342,7 @@ static void count_expired(const TaskCoreEntry *tc, const SignalQueueEntry *queue
 
 static int64_t nanoseconds(struct timespec time)
 {
-	return time.tv_sec * 1000000000 + time.tv_nsec;
+	return time.tv_sec * NANOSECONDS + time.tv_nsec;
 }
 
 /*
@@ -354,8 +354,10 @@ static bool begin_in_past(const PosixTimerEntry *entry, uint64_t expired, struct
 	int64_t interval, first;
 	struct timespec now;
 
-	if (!expired || clock_gettime(entry->clock_id, &now) < 0 ||
-	    time->it_interval.tv_sec > INT32_MAX || time->it_value.tv_sec > INT32_MAX)
+	/* Times beyond these are the kernel's to judge. */
+	if (!expired || entry->isec > INT32_MAX || entry->vsec > INT32_MAX ||
+	    entry->insec >= NANOSECONDS || entry->vnsec >= NANOSECONDS ||
+	    clock_gettime(entry->clock_id, &now) < 0)
 		return false;
 	interval = nanoseconds(time->it_interval);
 	first = nanoseconds(now) + nanoseconds(time->it_value);
@@ -363,7 +365,7 @@ static bool begin_in_past(const PosixTimerEntry *entry, uint64_t expired, struct
 	if (expired > (uint64_t)(first - 1) / interval)
 		expired = (first - 1) / interval;
 	first -= expired * interval;
-	time->it_value = (struct timespec){first / 1000000000, first % 1000000000};
+	time->it_value = (struct timespec){first / NANOSECONDS, first % NANOSECONDS};
 	return true;
 }
 
