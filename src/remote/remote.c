@@ -372,12 +372,13 @@ int remote_open(struct remote_space *space, struct remote *const *threads, size_
 	if (!error)
 		error = write_loop(space, leader);
 	space->area_size = slots_size(count);
+	/* Shared memory has a file of its own: it never becomes one mapping with its neighbours. */
 	if (!error)
 		error = first_call(leader,
 				   &(struct remote_call){ SYS_mmap,
 							  { 0, space->area_size,
 							    PROT_READ | PROT_WRITE,
-							    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0 } },
+							    MAP_SHARED | MAP_ANONYMOUS, -1, 0 } },
 				   &area);
 	if (!error && area < 0)
 		error = area;
