@@ -197,8 +197,8 @@ static int describe_all(struct checkpoint *checkpoint, struct task *task, const 
 		struct description *description =
 			describe_descriptor(checkpoint, task, *number, &error);
 
-		if (description && !error)
-			error = lock_survey(checkpoint, task, *number, description);
+		if (description && lock_survey(checkpoint, task, *number, description))
+			error = -EOPNOTSUPP;
 		result = result ? result : error;
 		if (!description || !description->entry)
 			continue;

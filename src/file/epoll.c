@@ -21,8 +21,8 @@
 #include "task/task.h"
 
 enum {
-	/* Comparing with one entry takes the kernel a walk over all. */
-	COMPARE_ALWAYS = 256,
+	/* Up to so many entries are compared one by one, which takes the kernel a walk over all. */
+	COMPARE_ALWAYS = 64,
 	EPOLL_HOW = EPOLLET | EPOLLONESHOT | EPOLLWAKEUP | EPOLLEXCLUSIVE,
 };
 
@@ -33,6 +33,12 @@ struct stasis_epoll_params {
 	uint8_t prefer_busy_poll, pad;
 };
 #define STASIS_EPIOCGPARAMS _IOR(0x8A, 0x02, struct stasis_epoll_params)
+
+/* An entry that has fired (EPOLLONESHOT) and waits to be armed again. */
+static bool is_disabled(const EventpollTfdEntry *entry)
+{
+	return (entry->events & EPOLLONESHOT) && !(entry->events & ~EPOLL_HOW);
+}
 
 /* ---- dump: reading ----------------------------------------------------------------------------
  */
@@ -130,18 +136,99 @@ static bool is_alone(const struct description *description)
 }
 
 /* Usually the descriptor is still there, in the task that has the instance. */
-static struct description *find_at_number(struct checkpoint *checkpoint,
-					  const struct description *epoll, const struct task *task,
-					  const EventpollTfdEntry *entry, uint32_t nth)
+static struct description *at_number(struct checkpoint *checkpoint, const struct description *epoll,
+				     const EventpollTfdEntry *entry)
 {
-	const FdinfoEntry *there = descriptor(task, entry->tfd);
+	const FdinfoEntry *there = descriptor(epoll->task, entry->tfd);
 	struct description *target = there ? hash_get(&checkpoint->files.by_id, there->id) : NULL;
 
-	if (!target || target->stat.st_ino != entry->inode)
-		return NULL;
+	return target && target->stat.st_ino == entry->inode ? target : NULL;
+}
+
+/* How many entries with this number have been counted; they are the hash's values, as pointers. */
+static uintptr_t nth_of(const struct hash *counts, const EventpollTfdEntry *entry)
+{
+	return (uintptr_t)hash_get(counts, entry->tfd);
+}
+
+static void count_entry(struct hash *counts, const EventpollTfdEntry *entry)
+{
+	hash_put(counts, entry->tfd, (void *)(nth_of(counts, entry) + 1));
+}
+
+/*
+ * A quick way to ask in large instances: EPOLL_CTL_MOD finds the entry of a file and number, or
+ * fails.  It is given what the entry has already, which changes nothing in entries that are not
+ * edge-triggered and armed.
+ */
+static bool can_be_asked(const struct hash *counts, const EventpollTfdEntry *entry)
+{
+	/* Another entry with this number would get what is this one's. */
+	return !(entry->events & EPOLLET) && !is_disabled(entry) && nth_of(counts, entry) == 1;
+}
+
+static int ask_some(struct checkpoint *checkpoint, const struct description *epoll,
+		    const struct hash *counts, size_t *next, struct batch *batch)
+{
+	const EventpollFileEntry *entries = epoll->entry->epfd;
+	size_t first = *next, i;
+	int error;
+
+	for (; *next < entries->n_tfd && batch_fits(batch, 1, 2 * sizeof(struct epoll_event) + 32);
+	     ++*next) {
+		const EventpollTfdEntry *entry = entries->tfd[*next];
+		struct epoll_event event = {.events = entry->events, .data.u64 = entry->data};
+
+		if (can_be_asked(counts, entry) && at_number(checkpoint, epoll, entry))
+			batch_call(batch, SYS_epoll_ctl, epoll->number, EPOLL_CTL_MOD, entry->tfd,
+				   batch_input(batch, &event, sizeof(event)));
+	}
+	error = batch->count ? batch_run(batch) : 0;
+	i = 0;
+	for (; first < *next && !error; first++) {
+		EventpollTfdEntry *entry = entries->tfd[first];
+		const struct description *target = at_number(checkpoint, epoll, entry);
+
+		if (!can_be_asked(counts, entry) || !target)
+			continue;
+		entry->has_target_id = batch_result(batch, i++) == 0;
+		entry->target_id = target->id;
+	}
+	batch_reset(batch);
+	return error;
+}
+
+static int ask_all(struct checkpoint *checkpoint, const struct description *epoll)
+{
+	const EventpollFileEntry *entries = epoll->entry->epfd;
+	struct hash counts = {0};
+	struct batch batch;
+	size_t next = 0;
+	int error = 0;
+
+	for (size_t i = 0; i < entries->n_tfd; i++)
+		count_entry(&counts, entries->tfd[i]);
+	batch_begin(&batch, task_leader(epoll->task));
+	while (next < entries->n_tfd && !error)
+		error = ask_some(checkpoint, epoll, &counts, &next, &batch);
+	batch_end(&batch);
+	hash_free(&counts);
+	return error ? FAIL(-error, description_subject(epoll), NULL,
+			    "its entries cannot be looked up: %s", strerror(-error))
+		     : 0;
+}
+
+static struct description *find_at_number(struct checkpoint *checkpoint,
+					  const struct description *epoll,
+					  const EventpollTfdEntry *entry, uint32_t nth)
+{
+	struct description *target = at_number(checkpoint, epoll, entry);
+
+	if (!target || entry->has_target_id)
+		return target;
 	if (epoll->entry->epfd->n_tfd > COMPARE_ALWAYS && is_alone(target))
 		return target;
-	return is_entry(epoll, task, entry->tfd, entry, nth) ? target : NULL;
+	return is_entry(epoll, epoll->task, entry->tfd, entry, nth) ? target : NULL;
 }
 
 /* Else another descriptor keeps the file open. */
@@ -171,16 +258,18 @@ static bool is_refused(struct checkpoint *checkpoint, const EventpollTfdEntry *e
 static int check(struct checkpoint *checkpoint, struct description *description)
 {
 	EventpollFileEntry *epoll = description->entry->epfd;
-	struct hash seen = {0}; /* by number: how many entries, as pointers */
-	int result = 0;
+	struct hash seen = {0};
+	int result = epoll->n_tfd > COMPARE_ALWAYS ? ask_all(checkpoint, description) : 0;
+
+	if (result)
+		return result;
 
 	for (size_t i = 0; i < epoll->n_tfd; i++) {
 		EventpollTfdEntry *entry = epoll->tfd[i];
-		uintptr_t nth = (uintptr_t)hash_get(&seen, entry->tfd);
-		struct description *target =
-			find_at_number(checkpoint, description, description->task, entry, nth);
+		uint32_t nth = nth_of(&seen, entry);
+		struct description *target = find_at_number(checkpoint, description, entry, nth);
 
-		hash_put(&seen, entry->tfd, (void *)(nth + 1));
+		count_entry(&seen, entry);
 		if (!target)
 			target = find_anywhere(checkpoint, description, entry, nth);
 		if (!target && is_refused(checkpoint, entry)) {
@@ -246,11 +335,6 @@ static struct description *target_of(struct checkpoint *checkpoint, const struct
 	if (entry->has_target_id)
 		return hash_get(&checkpoint->files.by_id, entry->target_id);
 	return there ? hash_get(&checkpoint->files.by_id, there->id) : NULL;
-}
-
-static bool is_disabled(const EventpollTfdEntry *entry)
-{
-	return (entry->events & EPOLLONESHOT) && !(entry->events & ~EPOLL_HOW);
 }
 
 /*

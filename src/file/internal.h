@@ -105,7 +105,7 @@ int owner_restore(struct checkpoint *checkpoint, struct description *description
 
 /* Refuses a descriptor through which the task holds a lock or a lease. */
 int lock_survey(struct checkpoint *checkpoint, struct task *task, int number,
-		const struct description *description);
+		struct description *description);
 void lock_close(struct checkpoint *checkpoint);
 /* The number of the inode of a line of /proc/locks, or 0. */
 uint64_t lock_inode(const char *line);

@@ -65,7 +65,7 @@ static struct lock_table *read_locks(struct checkpoint *checkpoint)
 }
 
 int lock_survey(struct checkpoint *checkpoint, struct task *task, int number,
-		const struct description *description)
+		struct description *description)
 {
 	struct file_state *state = checkpoint->files.state;
 	autofree char *text = NULL;
@@ -74,9 +74,14 @@ int lock_survey(struct checkpoint *checkpoint, struct task *task, int number,
 
 	if (!state->locks && ++state->lock_surveys > ASK_EACH)
 		state->locks = read_locks(checkpoint);
+	/*
+	 * Locks of a process (fcntl) are listed in any case, for it is there.  Those of an open
+	 * file (flock, leases) may not be, but are seen through any descriptor of it.
+	 */
 	if (state->locks && !hash_get(&state->locks->inodes, description->stat.st_ino) &&
-	    (state->locks->complete || *description->link != '/'))
+	    (state->locks->complete || description->lock_seen || *description->link != '/'))
 		return 0;
+	description->lock_seen = true;
 	/* Filesystems may show another device there than stat() does: ask the descriptor itself. */
 	snprintf(path, sizeof(path), "fdinfo/%d", number);
 	error = fd_read_file(task->proc, path, &text, NULL);
