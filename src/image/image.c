@@ -322,7 +322,9 @@ static int get_magic(struct image_reader *reader)
 			    "the file has a wrong name: take another copy of the checkpoint",
 			    "is not a %s image but a %s image", expected->magic_name,
 			    other->magic_name);
-	return FAIL(EBADMSG, SUBJECT("image %s", reader->name), "it is damaged, or no image at all",
+	return FAIL(EBADMSG, SUBJECT("image %s", reader->name),
+		    expected ? "the file is damaged: take another copy of the checkpoint"
+			     : "is it an image?  pages-*.img hold raw memory, without messages",
 		    "unknown magic number %#x", magic);
 }
 
