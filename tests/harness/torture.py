@@ -5,7 +5,6 @@ The application is tests/torture/worker.c, which checks itself all the time and 
 that each of its threads goes on.
 """
 
-import contextlib
 import mmap
 import os
 import random
@@ -16,7 +15,7 @@ import subprocess
 import time
 
 from .isolate import libc
-from .program import Application, Failure, make_directory, words_of_log
+from .program import Application, Failure, Snapshot, make_directory, words_of_log
 
 PROCESSES, ACTIVITIES, ROW = 3, 11, 16
 
@@ -115,18 +114,18 @@ class Torture:
 
 
 def _dump_seconds(app):
-    """How long a dump takes, and a restore, as the longest of three."""
-    longest = [0.0, 0.0]
+    """How long a dump takes, and a restore, as the shortest of three."""
+    shortest = [60.0, 60.0]
     for _ in range(3):
         begun = time.monotonic()
         app.dump()
         middle = time.monotonic()
         app.restore()
-        longest[0] = max(longest[0], middle - begun)
-        longest[1] = max(longest[1], time.monotonic() - middle)
+        shortest[0] = min(shortest[0], middle - begun)
+        shortest[1] = min(shortest[1], time.monotonic() - middle)
         app.await_progress("a dump and a restore")
         app.drop_images()
-    return longest
+    return shortest
 
 
 def _settle(app, seconds=5):
@@ -148,7 +147,7 @@ def _kill_dumps(test, app, program, group):
     killed = finished = 0
     for i in range(test.settings.kills):
         running = ["--leave-running"] if i % 4 else []
-        delay = random.uniform(0, seconds * 1.1)
+        delay = random.uniform(0, seconds * 1.3)
         images = app.new_images()
         code = app.kill_command(delay, group, "dump", "-t", str(app.pid), "-D", images,
                                 "-o", "dump.log", *running)
@@ -208,11 +207,9 @@ def _kill_restores(test, app, program, group):
     _, seconds = _dump_seconds(app)
     app.dump()
     killed = finished = 0
-    progress = os.path.join(app.work, "progress")
-    with open(progress, "rb") as file:
-        saved = file.read()
+    files = Snapshot(app.work)
     for i in range(test.settings.kills):
-        delay = random.uniform(0, seconds * 1.1)
+        delay = random.uniform(0, seconds * 1.3)
         app.status = None
         code = app.kill_command(delay, group, "restore", "-D", app.images, "-o", "restore.log",
                                 "-d")
@@ -226,8 +223,7 @@ def _kill_restores(test, app, program, group):
             app.kill()
         else:
             _await_nothing(app, what)
-        with open(progress, "r+b") as file:  # the counters of the time of the dump
-            file.write(saved)
+        files.put_back()
     app.restore()
     app.await_progress("the last restore")
     app.finish()
@@ -306,6 +302,7 @@ def damaged_images(test, app, program):
     """Restores of damaged images end with an error, or work; they neither crash nor hang."""
     app.launch(program)
     app.dump()
+    files = Snapshot(app.work)
     good = app.images
     results = {0: 0, 1: 0}
     for i in range(test.settings.kills):
@@ -314,7 +311,11 @@ def damaged_images(test, app, program):
         shutil.copytree(good, app.images, copy_function=_link_or_copy)
         what = _damage(app.images)
         app.status = None
-        code, text = app.run("restore", "-D", app.images, "-o", "restore.log", "-d", timeout=30)
+        try:
+            code, text = app.run("restore", "-D", app.images, "-o", "restore.log", "-d",
+                                 log=f"{app.images}/restore.log", timeout=30)
+        except Failure as failure:
+            raise Failure(f"with {what}: {failure}") from None
         if code not in (0, 1):
             raise Failure(f"restore with {what} ended with {code}:\n{text}")
         if "Sanitizer" in text:
@@ -325,8 +326,7 @@ def damaged_images(test, app, program):
             app.kill()
         else:
             _await_nothing(app, f"a restore with {what} that failed")
-        with contextlib.suppress(FileNotFoundError):  # what a damaged application thinks
-            os.unlink(os.path.join(app.work, "errors"))
+        files.put_back()
         results[code] += 1
     return f"{results[1]} refused, {results[0]} worked"
 
