@@ -45,7 +45,7 @@ int calls_settle(struct thread *thread)
 {
 	struct arch_regs *regs = &thread->remote.regs;
 	struct proc_status status;
-	int error;
+	int error, again;
 
 	if (arch_result(regs) != -EINTR || !IS_ONE_OF(arch_syscall_nr(regs), interruptible))
 		return 0;
@@ -54,10 +54,16 @@ int calls_settle(struct thread *thread)
 		return FAIL(-error, thread_subject(thread), NULL, "cannot read its status: %s",
 			    strerror(-error));
 	/* With a handler about to run, EINTR is the truth. */
-	if (!((status.pending | status.shared_pending) & ~status.blocked & status.caught))
-		arch_restart_syscall(regs);
+	again = !((status.pending | status.shared_pending) & ~status.blocked & status.caught);
 	proc_status_free(&status);
-	return 0;
+	if (!again)
+		return 0;
+	arch_restart_syscall(regs);
+	/* At once: when we are killed before the thread runs a batch, it goes on from here. */
+	error = arch_set_regs(thread->remote.tid, regs);
+	return error ? FAIL(-error, thread_subject(thread), NULL, "cannot set its registers: %s",
+			    strerror(-error))
+		     : 0;
 }
 
 /* ---- for the image ------------------------------------------------------------------------ */

@@ -25,12 +25,19 @@ class Worker(Application):
         self.start([program, *arguments])
         self.await_progress("the start")
 
-    def counters(self):
+    def words(self):
         path = os.path.join(self.work, "progress")
         if not os.path.exists(path) or os.path.getsize(path) < 4096:
-            return [0] * (PROCESSES * ACTIVITIES)
+            return [0] * 512
         with open(path, "rb") as file, mmap.mmap(file.fileno(), 4096, prot=mmap.PROT_READ) as map_:
-            values = struct.unpack("512Q", map_[:])
+            return struct.unpack("512Q", map_[:])
+
+    def interrupted(self):
+        """How many calls ended with EINTR for no other reason than a stop; see worker.c."""
+        return self.words()[-1]
+
+    def counters(self):
+        values = self.words()
         return [values[process * ROW + activity]
                 for process in range(PROCESSES) for activity in range(ACTIVITIES)]
 
@@ -144,6 +151,8 @@ def _settle(app, seconds=5):
 def _kill_dumps(test, app, program, group):
     app.launch(program)
     seconds, _ = _dump_seconds(app)
+    if app.interrupted():
+        raise Failure(f"dumps that were not killed interrupted {app.interrupted()} system calls")
     killed = finished = 0
     for i in range(test.settings.kills):
         running = ["--leave-running"] if i % 4 else []
@@ -169,7 +178,7 @@ def _kill_dumps(test, app, program, group):
     app.restore()
     app.await_progress("the last restore")
     app.finish()
-    return f"{killed} killed, {finished} had finished"
+    return f"{killed} killed, {finished} had finished, {app.interrupted()} calls interrupted"
 
 
 def kill_dump(test, app, program):
