@@ -380,12 +380,10 @@ struct worker {
 
 static char *new_buffer(void)
 {
-	char *buffer = aligned_alloc(2 << 20, CHUNK < 2 << 20 ? 2 << 20 : CHUNK);
+	char *buffer = aligned_alloc(PAGE, CHUNK);
 
 	if (!buffer)
 		die_of_memory();
-	/* One page fault instead of hundreds. */
-	madvise(buffer, 2 << 20, MADV_HUGEPAGE);
 	return buffer;
 }
 
