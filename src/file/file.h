@@ -39,7 +39,7 @@ struct description {
 	char *link; /* what /proc/self/fd/N reads */
 	int64_t position;
 	const char *purpose; /* for messages, when it is no descriptor */
-	bool lock_seen;		/* lock.c has looked at it */
+	bool lock_seen;      /* lock.c has looked at it */
 };
 
 /*

@@ -28,8 +28,8 @@ struct file_inode {
 	void *order;                      /* tsearch() tree of descriptors' descriptions */
 	bool unordered;                   /* kcmp failed */
 	struct description *descriptions; /* all of them, linked by next */
-	struct ghost *ghost;              /* remap.c */
-	struct description *link;         /* remap.c */
+	struct ghost *ghost;              /* ghost.c */
+	struct link *link;                /* link.c */
 	void *state;                      /* the kind's own */
 	uint32_t pipe_id;                 /* pipe.c */
 	bool checked, stored;
@@ -43,13 +43,15 @@ struct file_state {
 	struct description *spare; /* of the last look-up, not used */
 	struct hash paths;         /* dump: files_describe_path(), by inode, name and flags */
 
-	struct lock_table *locks;    /* lock.c */
-	size_t lock_surveys;         /* descriptors that were asked for locks */
-	struct remap_state *remaps;  /* remap.c */
-	struct pipe_state *pipes;    /* pipe.c */
-	struct pipe_state *fifos;    /* fifo.c */
-	struct memfd_state *memfds;  /* memfd.c */
-	struct tty_state *terminals; /* tty.c */
+	struct lock_table *locks;      /* lock.c */
+	size_t lock_surveys;           /* descriptors that were asked for locks */
+	struct remap_state *remaps;    /* remap.c */
+	struct ghost_state *ghosts;    /* ghost.c */
+	struct link_state *links_made; /* link.c */
+	struct pipe_state *pipes;      /* pipe.c */
+	struct pipe_state *fifos;      /* fifo.c */
+	struct memfd_state *memfds;    /* memfd.c */
+	struct tty_state *terminals;   /* tty.c */
 };
 
 /* The state, made when it is first asked for.  Reports. */
@@ -157,6 +159,8 @@ bool remap_made(const struct description *description);
  */
 struct description *remap_next(struct description *description);
 void remap_close(struct checkpoint *checkpoint, bool failed);
+void ghosts_close(struct checkpoint *checkpoint, bool failed);
+void links_close(struct checkpoint *checkpoint, bool failed);
 
 /* ---- pipe.c: the images of contents ------------------------------------------------------------
  */

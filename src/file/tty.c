@@ -383,9 +383,8 @@ int files_foreground(struct checkpoint *checkpoint)
 	if (!error && group > 0 && group != getpgrp())
 		error = set_terminal(state->own, TIOCSPGRP, &group);
 	return error ? FAIL(-error, SUBJECT("the terminal"), NULL,
-			    "its settings and foreground group cannot be set: %s",
-			    strerror(-error)) :
-		       0;
+			    "its settings and foreground group cannot be set: %s", strerror(-error))
+		     : 0;
 }
 
 void ttys_close(struct checkpoint *checkpoint, bool failed)
