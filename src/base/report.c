@@ -17,6 +17,14 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static ARRAY(struct problem) problems;
 static size_t unlisted;
 
+/* Names that applications chose must not break lines, or do things to a terminal. */
+static void tame(char *text)
+{
+	for (; *text; text++)
+		if ((unsigned char)*text < ' ' || *text == 0x7f)
+			*text = '?';
+}
+
 struct subject subject_printf(const char *format, ...)
 {
 	struct subject subject;
@@ -25,6 +33,7 @@ struct subject subject_printf(const char *format, ...)
 	va_start(list, format);
 	vsnprintf(subject.text, sizeof(subject.text), format, list);
 	va_end(list);
+	tame(subject.text);
 	return subject;
 }
 
@@ -38,6 +47,7 @@ int report_problem(const char *file, int line, int code, struct subject subject,
 	if (vasprintf(&text, reason, list) < 0)
 		die_of_memory();
 	va_end(list);
+	tame(text);
 	if (code <= 0)
 		code = EIO;
 
