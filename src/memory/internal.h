@@ -24,6 +24,8 @@ struct task;
 #define MAP_DROPPABLE 0x08 /* a type beside MAP_PRIVATE; Linux 6.11 */
 #endif
 
+enum { NODE_MASK = 128 }; /* bytes of a set of NUMA nodes: more than any kernel has */
+
 enum { PAGE = 4096 }; /* of the processor and of the images: x86-64 has both the same */
 
 /* Some pages in a row with contents of their own (not a file's). */

@@ -36,8 +36,8 @@ bool mapping_can_inherit(const VmaEntry *entry, const VmaEntry *from)
 
 	return mapping_is_private(entry) && mapping_is_private(from) &&
 	       (entry->status & status) == (from->status & status) &&
-	       (entry->flags & flags) == (from->flags & flags) &&
-	       entry->accounted == from->accounted &&
+	       (entry->flags & flags) == (from->flags & flags) && !entry->mempolicy &&
+	       !from->mempolicy && entry->accounted == from->accounted &&
 	       (entry->madv & advice) == (from->madv & advice) &&
 	       (!file || (entry->shmid == from->shmid &&
 			  entry->pgoff - entry->start == from->pgoff - from->start));

@@ -45,6 +45,11 @@ static uint64_t known_advice(void)
 	return advice;
 }
 
+enum {
+	NAME_MOST = 80,  /* with the end; the kernel's ANON_VMA_NAME_MAX_LEN */
+	AUXV_MOST = 512, /* numbers; more than any kernel has */
+};
+
 /* What is wrong with an entry, or NULL. */
 static const char *check_entry(const VmaEntry *entry)
 {
@@ -71,6 +76,12 @@ static const char *check_entry(const VmaEntry *entry)
 		return "has advice (madvise) that is not supported";
 	if (entry->pgoff % PAGE)
 		return "does not begin at a page of its file";
+	if (entry->name && strlen(entry->name) >= NAME_MOST)
+		return "has a name that is too long";
+	if (entry->mempolicy &&
+	    (!entry->mempolicy->nodes.len || entry->mempolicy->nodes.len > NODE_MASK ||
+	     entry->mempolicy->nodes.len % 8))
+		return "has an impossible memory policy";
 	return NULL;
 }
 
@@ -79,6 +90,9 @@ static int read_mappings(struct checkpoint *checkpoint, struct task *task)
 	struct task_memory *memory = task->memory;
 	uint64_t end = 0;
 
+	if (task->mm->n_mm_saved_auxv > AUXV_MOST)
+		return FAIL(EBADMSG, task_subject(task), "is the checkpoint damaged?",
+			    "its auxiliary vector is too long");
 	memory->mappings = arena_new_array(checkpoint->arena, struct mapping, task->mm->n_vmas);
 	for (size_t i = 0; i < task->mm->n_vmas; i++) {
 		VmaEntry *entry = task->mm->vmas[i];

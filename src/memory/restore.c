@@ -31,6 +31,7 @@
 struct purpose {
 	const VmaEntry *entry; /* or NULL: of the task as a whole */
 	const char *what;      /* "cannot be %s" */
+	const char *remedy;    /* or NULL */
 	int64_t tolerated;     /* a negative errno that is none, or 0 */
 };
 
@@ -55,7 +56,8 @@ static int check_call(struct calls *calls, const struct purpose *purpose, int64_
 	return FAIL(-result,
 		    purpose->entry ? mapping_subject(calls->task, purpose->entry)
 				   : task_subject(calls->task),
-		    result == -ENOMEM
+		    purpose->remedy ? purpose->remedy
+		    : result == -ENOMEM
 			    ? "is there enough memory, and room in its limits (ulimit -v, -l)?"
 			    : NULL,
 		    "cannot be %s: %s", purpose->what, strerror(-result));
@@ -100,7 +102,7 @@ static struct purpose *calls_for(struct calls *calls, const VmaEntry *entry, con
 {
 	struct purpose *purpose = array_push(&calls->purposes);
 
-	*purpose = (struct purpose){entry, what, 0};
+	*purpose = (struct purpose){.entry = entry, .what = what};
 	return purpose;
 }
 
@@ -309,6 +311,22 @@ static int open_window(struct checkpoint *checkpoint, struct task *task, struct 
 		     : 0;
 }
 
+/* Before it is filled, so that its pages come from the right nodes. */
+static void set_policy(struct calls *calls, const VmaEntry *entry)
+{
+	const MempolicyEntry *policy = entry->mempolicy;
+	struct purpose *purpose;
+
+	if (!policy)
+		return;
+	calls_room(calls, policy->nodes.len);
+	batch_call(&calls->batch, SYS_mbind, entry->start, entry->end - entry->start, policy->mode,
+		   batch_input(&calls->batch, policy->nodes.data, policy->nodes.len),
+		   policy->nodes.len * 8, 0);
+	purpose = calls_for(calls, entry, "given its memory policy");
+	purpose->remedy = "restore it on a machine that has these memory nodes";
+}
+
 static void map_part(struct calls *calls, const VmaEntry *entry, const struct part *part, int fd)
 {
 	uint32_t flags = entry->flags & (MAP_TYPE | MAP_GROWSDOWN | MAP_NORESERVE);
@@ -319,6 +337,7 @@ static void map_part(struct calls *calls, const VmaEntry *entry, const struct pa
 		flags |= MAP_ANONYMOUS;
 	CALL(calls, entry, "mapped", SYS_mmap, part->start, size, first_protection(entry),
 	     flags | MAP_FIXED, fd, fd < 0 ? 0 : entry->pgoff + (part->start - entry->start));
+	set_policy(calls, entry);
 	for (size_t i = 0; i < 2; i++)
 		if (entry->madv & 1ull << early[i])
 			CALL(calls, entry, "given its advice", SYS_madvise, part->start, size,
