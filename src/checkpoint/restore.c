@@ -26,21 +26,54 @@
 
 /* ---- before any task exists --------------------------------------------------------------- */
 
+enum { PATIENCE_US = 2000000, NAP_US = 2000 };
+
+/*
+ * Who has the id: 0, nobody; 'Z', a zombie that its parent has not waited for; another letter: a
+ * task, in that state (proc_pid_stat(5)).
+ */
+static char holder_of(pid_t id)
+{
+	autofree char *text = NULL;
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", id);
+	if (fd_read_file(AT_FDCWD, path, &text, NULL))
+		return 0;
+
+	const char *end = strrchr(text, ')');
+
+	return end && end[1] ? end[2] : 'R';
+}
+
+/* What a dump ended a moment ago is a zombie until init, or who it now belongs to, waits for it. */
+static char holder_in_the_end(pid_t id, uint64_t deadline)
+{
+	char state;
+
+	while ((state = holder_of(id)) == 'Z' && now_us() < deadline)
+		usleep(NAP_US);
+	return state;
+}
+
 /* All ids that are taken, in one answer. */
 static int check_ids(struct checkpoint *checkpoint)
 {
+	uint64_t deadline = now_us() + PATIENCE_US;
 	int result = 0;
 
 	tree_each_task (&checkpoint->tree, task)
 		for (size_t i = 0; i < task->thread_count; i++) {
-			char path[32];
+			char state = holder_in_the_end(task->threads[i].tid, deadline);
 
-			snprintf(path, sizeof(path), "/proc/%d", task->threads[i].tid);
-			if (access(path, F_OK) == 0)
-				result = FAIL(EEXIST, SUBJECT("pid %d", task->threads[i].tid),
-					      "end the process that has it, or restore in a new pid "
-					      "namespace (unshare --pid)",
-					      "cannot be restored: the id is taken");
+			if (!state)
+				continue;
+			result = FAIL(EEXIST, SUBJECT("pid %d", task->threads[i].tid),
+				      state == 'Z' ? "let its parent wait for it, or end the parent" :
+						     "end the process that has it, or restore in a new "
+						     "pid namespace (unshare --pid)",
+				      "cannot be restored: the id is taken%s",
+				      state == 'Z' ? " by a zombie" : "");
 		}
 	return result;
 }
