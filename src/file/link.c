@@ -153,7 +153,7 @@ struct link *link_read(struct checkpoint *checkpoint, const RemapFilePathEntry *
 
 	if (link)
 		return link;
-	if (!path || !path->entry->reg || *path->entry->reg->name != '/') {
+	if (!path || path->kind != &regular_kind || !path->entry->reg) {
 		FAIL(EBADMSG, SUBJECT("remap-fpath.img"),
 		     "the checkpoint is damaged: take another copy of it",
 		     "the other name of file %#x is missing", entry->orig_id);

@@ -92,6 +92,19 @@ static enum lead leads_to(const struct description *description, const char *pat
 	return OTHER_MOUNT;
 }
 
+/* Some network filesystems only rename a file that is removed while it is open. */
+static bool is_removed_in_secret(const struct description *description)
+{
+	const char *base = strrchr(description->link, '/') + 1;
+	struct statfs statfs;
+
+	if (!strncmp(base, ".nfs", 4))
+		return fstatfs(description->fd, &statfs) == 0 && statfs.f_type == NFS_SUPER_MAGIC;
+	if (!strncmp(base, ".fuse_hidden", 12))
+		return fstatfs(description->fd, &statfs) == 0 && statfs.f_type == FUSE_SUPER_MAGIC;
+	return false;
+}
+
 /*
  * The text of the link is only a hint, since any file may be called "x (deleted)": where it leads
  * decides.
@@ -107,6 +120,9 @@ static int find_name(struct checkpoint *checkpoint, struct description *descript
 			      "open it under the root directory that stasis sees",
 			      "no path leads to it from here");
 	lead = leads_to(description, description->link);
+	if (lead == THERE && is_removed_in_secret(description))
+		return REFUSE(description_subject(description), "close it before the dump",
+			      "it was removed, and its filesystem keeps it only while it is open");
 	if (lead == THERE)
 		return 0;
 	if (lead == OTHER_MOUNT)

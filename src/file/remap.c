@@ -87,7 +87,7 @@ static int read_entry(struct checkpoint *checkpoint, const RemapFilePathEntry *e
 	RemapType type = entry->has_remap_type ? entry->remap_type : REMAP_TYPE__GHOST;
 	struct remap *remap;
 
-	if (!file || !file->entry->reg || file->state)
+	if (!file || file->kind != &regular_kind || !file->entry->reg || file->state)
 		return FAIL(EBADMSG, SUBJECT("remap-fpath.img"),
 			    "the checkpoint is damaged: take another copy of it",
 			    "an entry is of no file, or comes twice (%#x)", entry->orig_id);

@@ -149,6 +149,10 @@ int files_check(struct checkpoint *checkpoint)
 	if (!state)
 		return -EIO;
 	state->checked = true;
+	/* Who else has a pipe, when a task could not be looked into, is not known. */
+	tree_each_task (&checkpoint->tree, task)
+		if (task->state != TASK_DEAD && !task->fs)
+			return 0;
 	array_each (&checkpoint->files.descriptions, each)
 		if ((*each)->kind->check) {
 			int error = (*each)->kind->check(checkpoint, *each);
