@@ -338,15 +338,42 @@ static struct description *target_of(struct checkpoint *checkpoint, const struct
 }
 
 /*
- * An entry that has fired (EPOLLONESHOT) and waits to be armed again can only be made by having it
- * fire again: what is the file ready for?
+ * A disabled entry can only be made by one that fires.  What is the file ready for?  An empty pipe
+ * gets a byte for the time being; other files are always ready for something, or have nothing that
+ * they would wrongly report (EPOLLHUP, EPOLLERR).
  */
-static uint32_t ready_for(const struct description *target)
-{
-	autofd int fd = file_fetch(target);
-	struct pollfd poll_fd = {.fd = fd, .events = POLLIN | POLLOUT | POLLPRI};
+struct spark {
+	int fd; /* the pipe with a byte too much, or -1 */
+	uint32_t ready;
+};
 
-	return fd >= 0 && poll(&poll_fd, 1, 0) > 0 ? poll_fd.revents : 0;
+static struct spark spark_light(const struct description *target)
+{
+	struct spark spark = {.fd = file_fetch(target)};
+	struct pollfd poll_fd = {.fd = spark.fd, .events = POLLIN | POLLOUT | POLLPRI};
+
+	if (poll(&poll_fd, 1, 0) > 0)
+		spark.ready = poll_fd.revents;
+	if (!spark.ready && spark.fd >= 0 && target->entry->pipe &&
+	    (target->flags & O_ACCMODE) == O_RDONLY) {
+		autofd int writer = file_reopen(spark.fd, O_WRONLY | O_NONBLOCK);
+
+		if (writer >= 0 && write(writer, "", 1) == 1) {
+			spark.ready = EPOLLIN;
+			return spark;
+		}
+	}
+	fd_close(&spark.fd);
+	return spark;
+}
+
+static int spark_out(struct spark *spark)
+{
+	char byte;
+	int error = spark->fd >= 0 && read(spark->fd, &byte, 1) != 1 ? -EIO : 0;
+
+	fd_close(&spark->fd);
+	return error;
 }
 
 static void add_call(struct batch *batch, int number, const EventpollTfdEntry *entry,
@@ -368,7 +395,8 @@ static void add_call(struct batch *batch, int number, const EventpollTfdEntry *e
  * stands aside.
  */
 static int add_in_place(struct checkpoint *checkpoint, const struct description *description,
-			const struct description *target, const EventpollTfdEntry *entry)
+			const struct description *target, const EventpollTfdEntry *entry,
+			uint32_t ready)
 {
 	struct remote *remote = task_leader(description->task);
 	const FdinfoEntry *there = descriptor(description->task, entry->tfd);
@@ -389,7 +417,7 @@ static int add_in_place(struct checkpoint *checkpoint, const struct description 
 		batch_call(&batch, SYS_dup2, number, entry->tfd);
 		batch_call(&batch, SYS_close, number);
 	}
-	add_call(&batch, description->number, entry, is_disabled(entry) ? ready_for(target) : 0);
+	add_call(&batch, description->number, entry, ready);
 	if (there) {
 		batch_call(&batch, SYS_dup3, aside, entry->tfd,
 			   there->flags & FD_CLOEXEC ? O_CLOEXEC : 0);
@@ -414,6 +442,31 @@ static int run(struct batch *batch)
 	return error;
 }
 
+/* Adds one entry, with others in the batch if it may wait. */
+static int add_entry(struct checkpoint *checkpoint, const struct description *description,
+		     const EventpollTfdEntry *entry, struct batch *batch)
+{
+	const struct description *target = target_of(checkpoint, description->task, entry);
+	const FdinfoEntry *there = descriptor(description->task, entry->tfd);
+	struct spark spark = {.fd = -1};
+	int error = 0, out;
+
+	if (!target || target->number < 0)
+		return file_damaged(description, "what it watches is missing");
+	if (is_disabled(entry))
+		spark = spark_light(target);
+	if (there && there->id == target->id) {
+		add_call(batch, description->number, entry, spark.ready);
+		if (spark.fd >= 0 || !batch_fits(batch, 2, 4 * sizeof(struct epoll_event) + 32))
+			error = run(batch);
+	} else {
+		error = add_in_place(checkpoint, description, target, entry, spark.ready);
+	}
+	out = spark_out(&spark);
+	error = error ? error : out;
+	return error ? cannot_add(description, entry, error) : 0;
+}
+
 /* Those that have to fire come first, when nothing else can. */
 static int add_entries(struct checkpoint *checkpoint, const struct description *description,
 		       bool disabled)
@@ -423,26 +476,9 @@ static int add_entries(struct checkpoint *checkpoint, const struct description *
 	int error = 0;
 
 	batch_begin(&batch, task_leader(description->task));
-	for (size_t i = 0; i < epoll->n_tfd && !error; i++) {
-		const EventpollTfdEntry *entry = epoll->tfd[i];
-		const struct description *target = target_of(checkpoint, description->task, entry);
-		const FdinfoEntry *there = descriptor(description->task, entry->tfd);
-
-		if (is_disabled(entry) != disabled)
-			continue;
-		if (!target || target->number < 0) {
-			error = file_damaged(description, "what it watches is missing");
-		} else if (there && there->id == target->id) {
-			add_call(&batch, description->number, entry,
-				 disabled ? ready_for(target) : 0);
-			if (!batch_fits(&batch, 2, 4 * sizeof(struct epoll_event) + 32))
-				error = run(&batch);
-		} else {
-			error = add_in_place(checkpoint, description, target, entry);
-			if (error)
-				cannot_add(description, entry, error);
-		}
-	}
+	for (size_t i = 0; i < epoll->n_tfd && !error; i++)
+		if (is_disabled(epoll->tfd[i]) == disabled)
+			error = add_entry(checkpoint, description, epoll->tfd[i], &batch);
 	if (!error)
 		error = run(&batch);
 	batch_end(&batch);
