@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/array.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/phase.h"
@@ -35,16 +36,24 @@ static void survey_outside(struct checkpoint *checkpoint)
 	}
 }
 
+static bool can_be_asked(const struct task *task)
+{
+	return task->space.code && task->mm;
+}
+
 /* And what only the task itself can tell. */
 static void survey_inside(struct checkpoint *checkpoint)
 {
-	tree_each_task (&checkpoint->tree, task) {
-		if (!task->space.code || !task->mm)
-			continue;
-		for (size_t i = 0; i < task->thread_count; i++)
-			thread_describe(checkpoint, &task->threads[i]);
-		files_describe(checkpoint, task);
-	}
+	ARRAY(struct thread *) threads = { 0 };
+
+	tree_each_task (&checkpoint->tree, task)
+		for (size_t i = 0; can_be_asked(task) && i < task->thread_count; i++)
+			*array_push(&threads) = &task->threads[i];
+	threads_describe(checkpoint, threads.items, threads.count);
+	array_free(&threads);
+	tree_each_task (&checkpoint->tree, task)
+		if (can_be_asked(task))
+			files_describe(checkpoint, task);
 	stops_describe(checkpoint);
 	files_check(checkpoint);
 }

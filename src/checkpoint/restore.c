@@ -135,20 +135,13 @@ static int release_task(struct task *task)
 	return 0;
 }
 
-static int restore_state(struct checkpoint *checkpoint, struct task *task)
-{
-	int error = task_restore_state(checkpoint, task);
-
-	for (size_t i = 0; i < task->thread_count && !error; i++)
-		error = thread_restore_state(checkpoint, &task->threads[i]);
-	return error;
-}
-
 /* Children first: what a child does in its last moments must not reach a finished parent. */
 static int restore_states(struct checkpoint *checkpoint)
 {
 	struct phase phase = phase_begin("state", NULL);
 	struct tree *tree = &checkpoint->tree;
+	struct task **alive = arena_new_array(checkpoint->arena, struct task *, tree->count);
+	size_t count = 0;
 	int error = 0;
 
 	tree_each_task (tree, task)
@@ -158,9 +151,11 @@ static int restore_states(struct checkpoint *checkpoint)
 		error = tree_end_zombies(checkpoint);
 	if (!error)
 		error = stops_restore(checkpoint);
-	for (size_t i = tree->count; i-- > 0 && !error;)
+	for (size_t i = tree->count; i-- > 0;)
 		if (tree->tasks[i]->state != TASK_DEAD)
-			error = restore_state(checkpoint, tree->tasks[i]);
+			alive[count++] = tree->tasks[i];
+	if (!error)
+		error = tasks_restore_state(checkpoint, alive, count);
 	phase_end(&phase);
 	return error;
 }

@@ -84,17 +84,6 @@ static const struct task_control general_controls[] = {
 	 .mask = 1,
 	 .set = SET_MEMORY_MERGE,
 	 .process = true},
-	/* That huge pages are off stands in mm images; this is for whom they still are on (6.18).
-	 */
-	{.name = "huge pages where advised (PR_THP_DISABLE_EXCEPT_ADVISED)",
-	 .call = SYS_prctl,
-	 .get = PR_GET_THP_DISABLE,
-	 .form = CONTROL_RESULT,
-	 .mask = 2,
-	 .set = PR_SET_THP_DISABLE,
-	 .by_argument = true,
-	 .set_argument = 1,
-	 .process = true},
 	{.name = "choice of timer numbers (PR_TIMER_CREATE_RESTORE_IDS)",
 	 .call = SYS_prctl,
 	 .get = TIMER_IDS,

@@ -22,7 +22,9 @@ struct inquiry {
 	bool leader; /* what the process has is asked of its leader */
 	struct proc_status status;
 	struct proc_stat stat;
-	struct batch *batch; /* of all parts' questions */
+	struct batch *batch, own_batch; /* of all parts' questions */
+	void **asked;       /* what each part's ask() returned */
+	int error;          /* the first */
 	uint64_t tid_address;
 	TaskCoreEntry *tc; /* NULL but for the leader */
 	ThreadCoreEntry *thread_core;
@@ -39,6 +41,7 @@ struct revival {
 	struct task *task;
 	struct thread *thread;
 	bool leader, last; /* last: the other threads have all they need */
+	int error;
 	TaskCoreEntry *tc; /* the leader's */
 	ThreadCoreEntry *thread_core;
 	struct batch batch;
@@ -57,8 +60,8 @@ struct part {
 	int (*restore_thread)(struct revival *);
 };
 
-extern const struct part anchors_part, controls_part, creds_part, identity_part, limits_part, memory_part,
-	sched_part, signals_part, timers_part;
+extern const struct part anchors_part, controls_part, creds_part, identity_part, limits_part,
+	memory_part, sched_part, signals_part, timers_part;
 
 /* The thread in words, for reports. */
 struct subject thread_subject(const struct thread *thread);

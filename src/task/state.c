@@ -18,8 +18,14 @@ static const struct part *const parts[] = {
 	&limits_part,  &memory_part,   &controls_part, &creds_part,
 };
 
-enum { MOST_ERRNO = 4095 };
 enum { PARTS = sizeof(parts) / sizeof(*parts) };
+
+/*
+ * So many threads at a time: while some run their batches, others are prepared and looked after.
+ * (A switch to a thread and back costs more than all its calls.)
+ */
+enum { AT_ONCE = 16 };
+enum { MOST_ERRNO = 4095 };
 
 struct subject thread_subject(const struct thread *thread)
 {
@@ -109,6 +115,13 @@ int thread_settle(struct thread *thread)
 	return error ? error : calls_settle(thread);
 }
 
+static int report_batch(const struct thread *thread, int error)
+{
+	return error ? FAIL(-error, thread_subject(thread), NULL,
+			    "cannot make it issue system calls: %s", strerror(-error))
+		     : 0;
+}
+
 /* ---- dump --------------------------------------------------------------------------------- */
 
 static void core_init(struct inquiry *inquiry)
@@ -145,57 +158,79 @@ static int read_proc(struct inquiry *inquiry)
 	return 0;
 }
 
-/* All parts ask before one run, and answer after it; a survey hears all of them. */
-static int ask_all(struct inquiry *inquiry)
+static void note_error(struct inquiry *inquiry, int error)
 {
-	struct batch batch;
-	void *asked[PARTS];
-	int first = 0;
-
-	batch_begin(&batch, &inquiry->thread->remote);
-	inquiry->batch = &batch;
-	for (size_t i = 0; i < PARTS; i++)
-		asked[i] = parts[i]->ask ? parts[i]->ask(inquiry) : NULL;
-
-	int error = batch_run(&batch);
-
-	if (error)
-		first = FAIL(-error, thread_subject(inquiry->thread), NULL,
-			     "cannot make it issue system calls: %s", strerror(-error));
-	for (size_t i = 0; i < PARTS && !error; i++) {
-		int refused = parts[i]->answer ? parts[i]->answer(inquiry, asked[i]) : 0;
-
-		if (refused && !first)
-			first = refused;
-	}
-	batch_end(&batch);
-	return first;
+	if (error && !inquiry->error)
+		inquiry->error = error;
 }
 
-int thread_describe(struct checkpoint *checkpoint, struct thread *thread)
+/* All parts ask before one run, and answer after it; a survey hears all of them. */
+static void inquiry_start(struct inquiry *inquiry, struct checkpoint *checkpoint,
+			  struct thread *thread)
 {
-	struct inquiry inquiry = {.arena = checkpoint->arena,
-				  .task = thread->task,
-				  .thread = thread,
-				  .leader = thread == thread->task->threads};
+	*inquiry = (struct inquiry){.arena = checkpoint->arena,
+				    .task = thread->task,
+				    .thread = thread,
+				    .leader = thread == thread->task->threads};
+	core_init(inquiry);
+	note_error(inquiry, read_proc(inquiry));
+	if (inquiry->error)
+		return;
+	inquiry->batch = &inquiry->own_batch;
+	batch_begin(inquiry->batch, &thread->remote);
+	inquiry->asked = arena_new_array(inquiry->arena, void *, PARTS);
+	for (size_t i = 0; i < PARTS; i++)
+		inquiry->asked[i] = parts[i]->ask ? parts[i]->ask(inquiry) : NULL;
+	note_error(inquiry, report_batch(thread, batch_start(inquiry->batch)));
+}
+
+static void hear_answers(struct inquiry *inquiry)
+{
+	int error = report_batch(inquiry->thread, batch_wait(inquiry->batch));
+
+	note_error(inquiry, error);
+	for (size_t i = 0; i < PARTS && !error; i++)
+		if (parts[i]->answer)
+			note_error(inquiry, parts[i]->answer(inquiry, inquiry->asked[i]));
+}
+
+static int inquiry_finish(struct inquiry *inquiry)
+{
+	struct thread *thread = inquiry->thread;
 	struct arch_regs regs = thread->remote.regs;
 	struct arch_problem problem;
-	int error, registers;
+	int error;
 
-	core_init(&inquiry);
-	error = read_proc(&inquiry);
-	if (!error)
-		error = ask_all(&inquiry);
+	if (!inquiry->error)
+		hear_answers(inquiry);
+	if (inquiry->batch)
+		batch_end(inquiry->batch);
 	/* What becomes of an interrupted call depends on the signals that wait. */
-	calls_prepare(&inquiry, &regs);
-	registers =
-		arch_describe_core(thread->tid, &regs, checkpoint->arena, thread->core, &problem);
-	if (registers)
-		registers = report_arch(thread, registers, &problem);
+	calls_prepare(inquiry, &regs);
+	error = arch_describe_core(thread->tid, &regs, inquiry->arena, thread->core, &problem);
+	if (error)
+		note_error(inquiry, report_arch(thread, error, &problem));
 	else
-		*arch_core_tid_address(thread->core) = inquiry.tid_address;
-	proc_status_free(&inquiry.status);
-	return error ? error : registers;
+		*arch_core_tid_address(thread->core) = inquiry->tid_address;
+	proc_status_free(&inquiry->status);
+	return inquiry->error;
+}
+
+int threads_describe(struct checkpoint *checkpoint, struct thread *const *threads, size_t count)
+{
+	struct inquiry inquiries[AT_ONCE];
+	int first = 0;
+
+	for (size_t i = 0; i < count + AT_ONCE; i++) {
+		if (i >= AT_ONCE && i - AT_ONCE < count) {
+			int error = inquiry_finish(&inquiries[i % AT_ONCE]);
+
+			first = first ? first : error;
+		}
+		if (i < count)
+			inquiry_start(&inquiries[i % AT_ONCE], checkpoint, threads[i]);
+	}
+	return first;
 }
 
 int task_describe_zombie(struct checkpoint *checkpoint, struct task *task)
@@ -224,13 +259,15 @@ int task_describe_zombie(struct checkpoint *checkpoint, struct task *task)
 
 /* ---- restore ------------------------------------------------------------------------------ */
 
-int revival_run(struct revival *revival)
+/* Waits for what was started and looks at every result. */
+static int revival_check(struct revival *revival)
 {
-	int error = revival->batch.count ? batch_run(&revival->batch) : 0;
+	int error = revival->batch.count
+			    ? report_batch(revival->thread, batch_wait(&revival->batch))
+			    : 0;
 
 	if (error)
-		return FAIL(-error, thread_subject(revival->thread), NULL,
-			    "cannot make it issue system calls: %s", strerror(-error));
+		return error;
 	for (size_t i = 0; i < revival->wishes.count; i++) {
 		const struct wish *wish = &revival->wishes.items[i];
 		int64_t result = batch_result(&revival->batch, i);
@@ -242,6 +279,19 @@ int revival_run(struct revival *revival)
 	revival->wishes.count = 0;
 	batch_reset(&revival->batch);
 	return 0;
+}
+
+static int revival_send(struct revival *revival)
+{
+	return revival->batch.count ? report_batch(revival->thread, batch_start(&revival->batch))
+				    : 0;
+}
+
+int revival_run(struct revival *revival)
+{
+	int error = revival_send(revival);
+
+	return error ? error : revival_check(revival);
 }
 
 int revival_room(struct revival *revival, size_t calls, size_t bytes)
@@ -278,29 +328,24 @@ static int revival_begin(struct revival *revival, struct checkpoint *checkpoint,
 			    "its core image lacks what a task or a thread has");
 	revival->tc = leader->tc;
 	revival->thread_core = thread->core->thread_core;
-	batch_begin(&revival->batch, &thread->remote);
+	if (revival->thread_core->has_seccomp_mode && revival->thread_core->seccomp_mode)
+		return REFUSE(thread_subject(thread), NULL,
+			      "its image has seccomp filters, which this version does not restore");
 	return 0;
 }
 
-static void revival_end(struct revival *revival)
+/* What the process has, with its leader; then what the thread has. */
+static void revival_start(struct revival *revival, struct checkpoint *checkpoint,
+			  struct thread *thread)
 {
-	batch_end(&revival->batch);
-	array_free(&revival->wishes);
-}
+	int error = revival_begin(revival, checkpoint, thread);
 
-int task_restore_state(struct checkpoint *checkpoint, struct task *task)
-{
-	struct revival revival;
-	int error = revival_begin(&revival, checkpoint, &task->threads[0]);
-
-	if (error)
-		return error;
+	batch_begin(&revival->batch, &thread->remote);
+	for (size_t i = 0; i < PARTS && !error && revival->leader; i++)
+		error = parts[i]->restore_process ? parts[i]->restore_process(revival) : 0;
 	for (size_t i = 0; i < PARTS && !error; i++)
-		error = parts[i]->restore_process ? parts[i]->restore_process(&revival) : 0;
-	if (!error)
-		error = revival_run(&revival);
-	revival_end(&revival);
-	return error;
+		error = parts[i]->restore_thread ? parts[i]->restore_thread(revival) : 0;
+	revival->error = error ? error : revival_send(revival);
 }
 
 /* After the last batch: registers of the thread's own, which no batch should start from. */
@@ -321,23 +366,61 @@ static int restore_registers(struct revival *revival)
 	return error;
 }
 
-int thread_restore_state(struct checkpoint *checkpoint, struct thread *thread)
+static int revival_finish(struct revival *revival)
 {
-	struct revival revival;
-	int error = revival_begin(&revival, checkpoint, thread);
+	if (!revival->error)
+		revival->error = revival_check(revival);
+	if (!revival->error)
+		revival->error = restore_registers(revival);
+	batch_end(&revival->batch);
+	array_free(&revival->wishes);
+	return revival->error;
+}
 
-	if (error)
-		return error;
-	if (revival.thread_core->has_seccomp_mode && revival.thread_core->seccomp_mode)
-		error = REFUSE(
-			thread_subject(thread), NULL,
-			"its image has seccomp filters, which this version does not restore");
-	for (size_t i = 0; i < PARTS && !error; i++)
-		error = parts[i]->restore_thread ? parts[i]->restore_thread(&revival) : 0;
-	if (!error)
-		error = revival_run(&revival);
-	if (!error)
-		error = restore_registers(&revival);
-	revival_end(&revival);
-	return error;
+/* Threads that are being restored at the same time. */
+struct flight {
+	struct checkpoint *checkpoint;
+	struct revival revivals[AT_ONCE];
+	size_t started, finished;
+	int error; /* the first */
+};
+
+/* Waits until no more than this many are under way. */
+static void flight_wait(struct flight *flight, size_t under_way)
+{
+	while (flight->started - flight->finished > under_way) {
+		int error = revival_finish(&flight->revivals[flight->finished++ % AT_ONCE]);
+
+		if (!flight->error)
+			flight->error = error;
+	}
+}
+
+static void flight_start(struct flight *flight, struct thread *thread)
+{
+	flight_wait(flight, AT_ONCE - 1);
+	if (!flight->error)
+		revival_start(&flight->revivals[flight->started++ % AT_ONCE], flight->checkpoint,
+			      thread);
+}
+
+/* The leader brings what all threads share, the last one ends what needs the others. */
+static void restore_task(struct flight *flight, struct task *task)
+{
+	flight_start(flight, &task->threads[0]);
+	for (size_t i = 1; i < task->thread_count; i++) {
+		if (i == 1 || i == task->thread_count - 1)
+			flight_wait(flight, 0);
+		flight_start(flight, &task->threads[i]);
+	}
+}
+
+int tasks_restore_state(struct checkpoint *checkpoint, struct task *const *tasks, size_t count)
+{
+	struct flight flight = {.checkpoint = checkpoint};
+
+	for (size_t i = 0; i < count && !flight.error; i++)
+		restore_task(&flight, tasks[i]);
+	flight_wait(&flight, 0);
+	return flight.error;
 }

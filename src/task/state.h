@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 
+#include <stddef.h>
+
 struct checkpoint;
 struct task;
 struct thread;
@@ -18,19 +20,18 @@ int thread_settle(struct thread *thread);
  * directions in it.
  *
  * Dump: all of a thread in one batch; fills in thread->core (and, for a leader, tc, the timers,
- * mm's brk and dumpable).  Refuses what cannot be carried over.  task_describe_zombie() needs
- * no batch.  The leader comes before the other threads.
+ * mm's brk and dumpable).  Refuses what cannot be carried over, goes on with the next, and returns
+ * the first error.  The leader comes before the other threads.  Several threads are asked at the
+ * same time.  task_describe_zombie() needs no batch.
  */
-int thread_describe(struct checkpoint *checkpoint, struct thread *thread);
+int threads_describe(struct checkpoint *checkpoint, struct thread *const *threads, size_t count);
 int task_describe_zombie(struct checkpoint *checkpoint, struct task *task);
 
 /*
- * Restore, of a task whose memory, threads and descriptors are in place: first
- * task_restore_state() for what the process has, then thread_restore_state() for every thread.
+ * Restore, of tasks whose memory, threads and descriptors are in place, in the given order.
  * Registers and the signal mask go into thread->remote.regs and .sigmask, which
- * remote_release() loads; extended registers are set at once.  After the last thread nothing that
+ * remote_release() loads; extended registers are set at once.  Afterwards nothing that
  * needs privileges can be done in the task any more; memory_finish() comes before, and so do the
- * task's zombies (or their SIGCHLD would wait twice).
+ * task's zombies (or their SIGCHLD would wait twice).  The first error ends it.
  */
-int task_restore_state(struct checkpoint *checkpoint, struct task *task);
-int thread_restore_state(struct checkpoint *checkpoint, struct thread *thread);
+int tasks_restore_state(struct checkpoint *checkpoint, struct task *const *tasks, size_t count);
