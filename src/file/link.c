@@ -174,6 +174,7 @@ static int open_by_handle(const struct link *link)
 {
 	char *directory = strdup(path_of(link));
 	autofd int mount = -1;
+	struct stat stat;
 	int fd = -1;
 
 	if (!directory)
@@ -183,6 +184,9 @@ static int open_by_handle(const struct link *link)
 	free(directory);
 	if (mount >= 0)
 		fd = open_by_handle_at(mount, link->handle, O_PATH | O_CLOEXEC);
+	/* It may be open elsewhere and have no name left. */
+	if (fd >= 0 && (fstat(fd, &stat) < 0 || !stat.st_nlink))
+		fd_close(&fd);
 	return fd;
 }
 
