@@ -38,31 +38,42 @@ int loop_start(struct remote *remote, const struct arch_regs *regs)
 }
 
 /*
+ * A SIGSTOP from outside takes effect, so that a SIGCONT may follow it: the process is stopped, and
+ * its threads that are ours go on nevertheless, as those of a process that was found stopped.
+ */
+int loop_go_on(struct remote *remote, int request, int *status)
+{
+	int signo = *status >> 16 == 0 && WSTOPSIG(*status) == SIGSTOP ? SIGSTOP : 0;
+
+	if (ptrace(request, remote->tid, 0, signo) < 0)
+		return -errno;
+	return remote_wait(remote->tid, status);
+}
+
+/*
  * No signal could be the bell: after the last call, and tgkill with signal 0, the thread stands at
  * the exit of a system call.  Move it to a stop like any other, where the kernel still looks at an
  * interrupted system call when it goes on.
  */
 static int settle(struct remote *remote)
 {
-	int status, error;
+	int status = 0, error = 0;
 
-	if (ptrace(PTRACE_INTERRUPT, remote->tid, 0, 0) < 0 ||
-	    ptrace(PTRACE_CONT, remote->tid, 0, 0) < 0)
+	if (ptrace(PTRACE_INTERRUPT, remote->tid, 0, 0) < 0)
 		return -errno;
-	error = remote_wait(remote->tid, &status);
-	return error ? error : status >> 16 == PTRACE_EVENT_STOP ? 0 : -EINTR;
+	do
+		error = loop_go_on(remote, PTRACE_CONT, &status);
+	while (!error && status >> 16 != PTRACE_EVENT_STOP);
+	return error;
 }
 
 int loop_wait(struct remote *remote)
 {
+	int request = remote->bell ? PTRACE_CONT : PTRACE_SYSCALL;
 	struct arch_regs regs;
-	int status, error;
+	int status, error = remote_wait(remote->tid, &status);
 
-	for (;;) {
-		error = remote_wait(remote->tid, &status);
-		if (error)
-			return error;
-
+	for (; !error; error = loop_go_on(remote, request, &status)) {
 		int signo = WSTOPSIG(status), event = status >> 16;
 
 		if (!event && (signo == remote->bell || signo == (SIGTRAP | 0x80))) {
@@ -73,16 +84,13 @@ int loop_wait(struct remote *remote)
 			    (remote->bell || arch_result(&regs) == 0))
 				return remote->bell ? 0 : settle(remote);
 			/* The bell, rung by somebody else: it is ignored here in any case. */
-		} else if (!event && signo == SIGSTOP) {
-			remote->stop_again = true;
-		} else if (!event) {
+		} else if (!event && signo != SIGSTOP) {
 			log_warn("thread %d: signal %d in the loop of system calls at %#lx", remote->tid,
 				 signo, (unsigned long)arch_ip(&remote->regs));
 			return -EFAULT;
 		}
-		if (ptrace(remote->bell ? PTRACE_CONT : PTRACE_SYSCALL, remote->tid, 0, 0) < 0)
-			return -errno;
 	}
+	return error;
 }
 
 int loop_run(struct remote *remote, const struct arch_regs *regs)

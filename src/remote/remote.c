@@ -13,6 +13,7 @@
 #include <sys/time.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -38,35 +39,84 @@ int remote_seize(struct remote *remote, pid_t tid, unsigned long options)
 	return ptrace(PTRACE_INTERRUPT, tid, 0, 0) < 0 ? -errno : 0;
 }
 
-static volatile sig_atomic_t expired;
+static time_t deadline; /* CLOCK_MONOTONIC; 0: none */
 
-static void on_alarm(int signo)
+static time_t now(void)
 {
-	(void)signo;
-	expired = 1;
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return time.tv_sec;
 }
 
 void remote_deadline(unsigned int seconds)
 {
-	/* Again and again: the first may come just before a wait begins. */
-	struct itimerval timer = { .it_value.tv_sec = seconds,
-				   .it_interval.tv_usec = seconds ? 100000 : 0 };
-	struct sigaction action = { .sa_handler = on_alarm };
+	deadline = seconds ? now() + seconds : 0;
+}
 
-	expired = 0;
-	sigaction(SIGALRM, &action, NULL);
+bool remote_late(void)
+{
+	return deadline && now() >= deadline;
+}
+
+static void on_alarm(int signo)
+{
+	(void)signo; /* it only interrupts waitpid() */
+}
+
+/* Turns a clock on whose ticks interrupt a wait; off, no other call of stasis ever sees EINTR. */
+static void tick(bool on)
+{
+	/* Again and again: one may come just before a wait begins. */
+	struct itimerval timer = { 0 };
+
+	if (on) {
+		timer.it_value.tv_usec = timer.it_interval.tv_usec = 100000;
+		sigaction(SIGALRM, &(struct sigaction){ .sa_handler = on_alarm }, NULL);
+	}
 	setitimer(ITIMER_REAL, &timer, NULL);
+}
+
+static bool is_zombie(pid_t tid)
+{
+	autofree char *text = NULL;
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", tid);
+	if (fd_read_file(AT_FDCWD, path, &text, NULL))
+		return true;
+	const char *end = strrchr(text, ')');
+
+	return !end || strchr("ZX", end[2]);
+}
+
+/*
+ * A leader that ended, or was killed, before its threads is not reported until its tracer, who
+ * waits here, has waited for all of them: look at it from time to time.
+ */
+static int wait_long(pid_t tid, int *status)
+{
+	int error = 0;
+
+	tick(true);
+	while (!error && waitpid(tid, status, __WALL) < 0) {
+		if (errno != EINTR)
+			error = -errno;
+		else if (remote_late())
+			error = -ETIMEDOUT;
+		else if (is_zombie(tid))
+			error = -ESRCH;
+	}
+	tick(false);
+	return error;
 }
 
 int remote_wait(pid_t tid, int *status)
 {
-	while (waitpid(tid, status, __WALL) < 0) {
-		if (errno != EINTR)
-			return -errno;
-		if (expired)
-			return -ETIMEDOUT;
-	}
-	return WIFSTOPPED(*status) ? 0 : -ESRCH;
+	pid_t got = waitpid(tid, status, __WALL | WNOHANG);
+	int error = got < 0 ? -errno : got ? 0 : wait_long(tid, status);
+
+	return error ? error : WIFSTOPPED(*status) ? 0 : -ESRCH;
 }
 
 int remote_wait_stop(struct remote *remote)
@@ -107,18 +157,21 @@ int remote_adopt(struct remote *remote, pid_t tid)
 }
 
 /* Gives the thread its own mask and registers, in an order that is right wherever we are killed. */
-static int put_back(struct remote *remote)
+int remote_correct(struct remote *remote)
 {
 	int error;
 
-	if (!remote->moved)
-		return 0;
 	if (ptrace(PTRACE_SETSIGMASK, remote->tid, sizeof(remote->sigmask), &remote->sigmask) < 0)
 		return -errno;
 	error = arch_set_regs(remote->tid, &remote->regs);
 	if (!error)
 		remote->moved = false;
 	return error;
+}
+
+static int put_back(struct remote *remote)
+{
+	return remote->moved ? remote_correct(remote) : 0;
 }
 
 int remote_release(struct remote *remote)
@@ -131,8 +184,6 @@ int remote_release(struct remote *remote)
 	if (ptrace(PTRACE_DETACH, remote->tid, 0, 0) < 0 && !error)
 		error = -errno;
 	remote->seized = false;
-	if (remote->stop_again && remote->space)
-		syscall(SYS_tgkill, remote->space->pid, remote->tid, SIGSTOP);
 	return error;
 }
 
@@ -414,11 +465,9 @@ static int vdso_call(struct remote *leader, const struct remote_call *call, int6
 	for (int entry_and_exit = 0; entry_and_exit < 2 && !error; entry_and_exit++) {
 		int status = 0;
 
-		if (ptrace(PTRACE_SYSCALL, leader->tid, 0, 0) < 0)
-			return -errno;
-		error = remote_wait(leader->tid, &status);
-		if (!error && WSTOPSIG(status) != (SIGTRAP | 0x80))
-			error = -EINTR;
+		do
+			error = loop_go_on(leader, PTRACE_SYSCALL, &status);
+		while (!error && WSTOPSIG(status) != (SIGTRAP | 0x80));
 	}
 	if (!error)
 		error = arch_get_regs(leader->tid, &regs);

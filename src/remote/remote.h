@@ -62,7 +62,6 @@ struct remote {
 	int group_stop;		     /* signal of the job-control stop it was found in, or 0 */
 	bool seized;
 	bool moved;		     /* its registers and mask are not its own now */
-	bool stop_again;	     /* a SIGSTOP came while it was ours: release sends it again */
 };
 
 /*
@@ -73,10 +72,18 @@ struct remote {
 int remote_seize(struct remote *remote, pid_t tid, unsigned long options);
 int remote_wait_stop(struct remote *remote);
 /*
- * From now on, waits that last longer than this end with -ETIMEDOUT (a task that does not stop,
- * because it hangs in the kernel); 0 seconds: wait for ever again.  Uses SIGALRM.
+ * Waits that last longer than this from now end with -ETIMEDOUT (a task that does not stop, because
+ * it hangs in the kernel); 0 seconds: wait for ever again.  remote_late(): that time has come.
  */
 void remote_deadline(unsigned int seconds);
+bool remote_late(void);
+/*
+ * Waits for the next stop of a thread.  -ESRCH: it ended, with *status if it could be waited for.
+ * Uses SIGALRM.
+ */
+int remote_wait(pid_t tid, int *status);
+/* Gives a thread registers and mask that were changed since it was seized. */
+int remote_correct(struct remote *remote);
 /* A newborn that a batch of its parent cloned: waits for its first stop. */
 int remote_adopt(struct remote *remote, pid_t tid);
 
