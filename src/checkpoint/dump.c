@@ -131,6 +131,8 @@ static int dump_frozen(struct checkpoint *checkpoint)
 	if (!early) {
 		released = tree_release(checkpoint, error ? TREE_RUN : end);
 		phase_end(&frozen);
+		if (released && !error)
+			images_withdraw(checkpoint);
 	}
 	return error ? error : released;
 }

@@ -137,7 +137,7 @@ static int freeze_threads(struct checkpoint *checkpoint, struct task *task)
 			error = seize_threads(checkpoint, task, &tids);
 		/* A thread that is exiting is listed but cannot be seized: let it. */
 		if (!error && task->thread_count == before)
-			usleep(100);
+			error = remote_late() ? -ETIMEDOUT : usleep(100);
 	}
 	array_free(&tids);
 	return error;
@@ -193,9 +193,26 @@ static void settle_threads(struct task *task, unsigned int seccomp)
 		       "run it without seccomp (containers: seccomp=unconfined)",
 		       "it has %s, which stasis cannot checkpoint yet",
 		       seccomp == 1 ? "seccomp's strict mode" : "a seccomp filter");
-	for (size_t i = 0; i < task->thread_count; i++)
+	for (size_t i = 0; i < task->thread_count; i++) {
+		struct remote *remote = &task->threads[i].remote;
+		const struct arch_regs before = remote->regs;
+
 		if (thread_settle(&task->threads[i]))
 			task->no_batches = true;
+		/* At once: however this ends, it goes on from there. */
+		if (memcmp(&before, &remote->regs, sizeof(before)))
+			remote_correct(remote);
+	}
+}
+
+/* A stop that began while its threads were being seized: those seized before have not seen it. */
+static enum task_state settle_stop(struct task *task)
+{
+	struct remote *leader = task_leader(task);
+
+	for (size_t i = 1; i < task->thread_count && !leader->group_stop; i++)
+		leader->group_stop = task->threads[i].remote.group_stop;
+	return leader->group_stop ? TASK_STOPPED : TASK_ALIVE;
 }
 
 static int describe_frozen(struct task *task)
@@ -227,6 +244,16 @@ static int describe_frozen(struct task *task)
 	return 0;
 }
 
+/* The kernel says ENOENT, before 6.9 EINVAL, of a thread that does not lead its process. */
+static int report_pidfd(pid_t pid, int error)
+{
+	if (error == ENOENT || error == EINVAL)
+		return FAIL(EINVAL, SUBJECT("pid %d", pid),
+			    "give the id of its process to -t (Tgid in /proc/PID/status)",
+			    "is a thread, not a process");
+	return FAIL(error, SUBJECT("pid %d", pid), NULL, "cannot be opened: %s", strerror(error));
+}
+
 /* A new task of the tree, frozen.  1: it was gone before it could be. */
 static int freeze_task(struct checkpoint *checkpoint, pid_t pid, struct task *parent,
 		       struct task **frozen)
@@ -241,6 +268,11 @@ static int freeze_task(struct checkpoint *checkpoint, pid_t pid, struct task *pa
 	if (task->proc < 0)
 		return errno == ENOENT ? 1 : report_seize(task, -errno);
 	task->pidfd = syscall(SYS_pidfd_open, pid, 0);
+	if (task->pidfd < 0) {
+		error = errno;
+		fd_close(&task->proc);
+		return error == ESRCH ? 1 : report_pidfd(pid, error);
+	}
 	*frozen = task;
 
 	error = freeze_leader(checkpoint, task);
@@ -255,7 +287,7 @@ static int freeze_task(struct checkpoint *checkpoint, pid_t pid, struct task *pa
 		error = 0;
 	} else if (!error) {
 		error = freeze_threads(checkpoint, task);
-		task->state = task->threads[0].remote.group_stop ? TASK_STOPPED : TASK_ALIVE;
+		task->state = settle_stop(task);
 	}
 	return error ? report_seize(task, error) : describe_frozen(task);
 }
@@ -426,8 +458,9 @@ static int kill_tree(struct checkpoint *checkpoint)
 	if (error)
 		return FAIL(-error, SUBJECT("pid %d", tree->tasks[0]->pid), NULL,
 			    "cannot start the guardian of its end: %s", strerror(-error));
+	/* A zombie may be gone with its parent, and its number be somebody else's. */
 	tree_each_task (tree, task)
-		kill(task->pid, SIGKILL);
+		syscall(SYS_pidfd_send_signal, task->pidfd, SIGKILL, NULL, 0);
 	/* The tracer hears of each thread, of the leader last. */
 	tree_each_task (tree, task)
 		for (size_t i = task->thread_count; i-- > 0;)
@@ -438,15 +471,15 @@ static int kill_tree(struct checkpoint *checkpoint)
 
 int tree_release(struct checkpoint *checkpoint, enum tree_end end)
 {
-	int result = 0;
+	int result = end == TREE_KILL ? kill_tree(checkpoint) : 0;
 
-	if (end == TREE_KILL)
-		result = kill_tree(checkpoint);
-	else
+	if (result)
+		end = TREE_RUN;
+	if (end != TREE_KILL)
 		tree_each_task (&checkpoint->tree, task) {
 			int error = release_task(checkpoint, task, end);
 
-			if (error)
+			if (error && !result)
 				result = error;
 		}
 	tree_each_task (&checkpoint->tree, task) {

@@ -24,6 +24,6 @@ enum tree_end { TREE_RUN, TREE_STOP, TREE_KILL };
 /*
  * Puts every thread back into its own state and lets go of it.  TREE_STOP: with SIGSTOP.
  * TREE_KILL: kills all instead and waits until they are gone; all or, when stasis is killed
- * meanwhile, still all.
+ * meanwhile, still all.  If that cannot be, they run, and an error is returned.
  */
 int tree_release(struct checkpoint *checkpoint, enum tree_end end);

@@ -51,9 +51,15 @@ int guardian_arm(struct guardian *guardian, const int *pidfds, size_t count)
 
 void guardian_dismiss(struct guardian *guardian)
 {
+	if (guardian->pid > 0)
+		(void)!write(guardian->leash, "", 1);
+	guardian_strike(guardian);
+}
+
+void guardian_strike(struct guardian *guardian)
+{
 	if (guardian->pid <= 0)
 		return;
-	(void)!write(guardian->leash, "", 1);
 	close(guardian->leash);
 	while (waitpid(guardian->pid, NULL, 0) < 0 && errno == EINTR)
 		;

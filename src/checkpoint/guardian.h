@@ -19,5 +19,6 @@ struct guardian {
 
 /* Starts a guardian for these processes (descriptors of pidfd_open).  0 or a negative errno. */
 int guardian_arm(struct guardian *guardian, const int *pidfds, size_t count);
-/* The work is done: the guardian ends without doing anything. */
+/* The guardian ends: without doing anything, or after killing them all.  It may not be armed. */
 void guardian_dismiss(struct guardian *guardian);
+void guardian_strike(struct guardian *guardian);

@@ -77,12 +77,15 @@ static int describe_kind(struct checkpoint *checkpoint, const struct kind *kind)
 		if (error) {
 			result = FAIL(-error, task_subject(task), "the kernel needs CONFIG_KCMP",
 				      "cannot compare it with other processes: %s", strerror(-error));
+			task->no_batches = true;
 			continue;
 		}
 		if (same) {
 			result = REFUSE(task_subject(task),
 					"programs that use clone() this way cannot be checkpointed yet",
 					"it shares %s with pid %d", kind->what, same->pid);
+			/* One loop and one area per address space. */
+			task->no_batches |= kind->type == KCMP_VM;
 			continue;
 		}
 		memmove(sorted + place + 1, sorted + place, (count - place) * sizeof(*sorted));

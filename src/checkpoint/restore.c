@@ -249,7 +249,9 @@ static int make_tasks(struct checkpoint *checkpoint)
 		error = write_pidfile(checkpoint);
 	if (!error)
 		error = let_go(checkpoint);
-	if (!error)
+	if (error)
+		guardian_strike(&guardian);
+	else
 		guardian_dismiss(&guardian);
 	return error;
 }
