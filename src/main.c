@@ -81,29 +81,35 @@ static void settle_ourselves(void)
 			open("/dev/null", O_RDWR);
 }
 
+static int run_logged(const struct options *options, int error, char **argv)
+{
+	int log_error;
+
+	if (!error)
+		error = options_check(options);
+	/* Also for options that make no sense: clients look for errors in the log. */
+	log_error = logfile_open(options, argv);
+	if (!error)
+		error = log_error;
+	return error ? error : run(options);
+}
+
 int main(int argc, char **argv)
 {
 	struct options options;
-	int error, log_error;
+	int error;
 
 	settle_ourselves();
 	error = options_parse(&options, argc, argv);
-
 	if (!error && options.version)
-		return version_command(&options);
-	if (!error && options.help) {
+		error = version_command(&options);
+	else if (!error && options.help)
 		help_print(&options);
-		return 0;
-	}
-	if (!error)
-		error = options_check(&options);
-	/* Also for options that make no sense: clients look for errors in the log. */
-	log_error = logfile_open(&options, argv);
-	if (!error)
-		error = log_error;
-	if (!error)
-		error = run(&options);
+	else
+		error = run_logged(&options, error, argv);
 	report_print();
+	report_clear();
 	log_close();
+	options_free(&options);
 	return error ? 1 : 0;
 }

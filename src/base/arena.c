@@ -99,7 +99,8 @@ char *arena_printf(struct arena *arena, const char *format, ...)
 
 	va_start(list, format);
 	va_copy(again, list);
-	int length = vsnprintf(NULL, 0, format, list);
+	char none[1];
+	int length = vsnprintf(none, 0, format, list);
 	char *text = arena_alloc(arena, length + 1);
 
 	vsnprintf(text, length + 1, format, again);

@@ -6,29 +6,30 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/arena.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/report.h"
 
 static const char blanks[] = " \t\r";
 
-int config_open(struct config *config, const char *path, bool required)
+int config_open(struct config *config, struct arena *arena, const char *path, bool required)
 {
+	autofree char *text = NULL;
 	size_t size;
 	int error;
 
-	*config = (struct config){.file = strdup(path)};
-	if (!config->file)
-		die_of_memory();
-	error = fd_read_file(AT_FDCWD, path, &config->next, &size);
+	*config = (struct config){.file = arena_strdup(arena, path)};
+	error = fd_read_file(AT_FDCWD, path, &text, &size);
 	if (error == -ENOENT && !required)
 		return error;
 	if (error)
 		return FAIL(-error, SUBJECT("configuration file %s", path),
 			    "name another, or none (see --config and --no-default-config)",
 			    "cannot be read: %s", strerror(-error));
-	if (strlen(config->next) != size)
+	if (strlen(text) != size)
 		return FAIL(EINVAL, SUBJECT("configuration file %s", path), NULL, "is not text");
+	config->next = arena_strdup(arena, text);
 	return 0;
 }
 

@@ -3,6 +3,8 @@
 
 #include <stdbool.h>
 
+struct arena;
+
 /*
  * Configuration files, with CRIU's syntax: a line is an option's long name without its dashes
  * and, behind white space or '=', its value, which may stand in double quotes, where \" is a
@@ -21,9 +23,9 @@ struct config_line {
 };
 
 /*
- * Reads the file; the text is never freed, since options keep pointers into it.  Returns 0 or a
- * negative errno; reports, but not a missing file that is not required (-ENOENT).
+ * Reads the file into the arena; options keep pointers into its text.  Returns 0 or a negative
+ * errno; reports, but not a missing file that is not required (-ENOENT).
  */
-int config_open(struct config *config, const char *path, bool required);
+int config_open(struct config *config, struct arena *arena, const char *path, bool required);
 /* 1: *line is the next line that says something; 0: the end; or a negative errno.  Reports. */
 int config_next(struct config *config, struct config_line *line);

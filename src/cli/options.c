@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/arena.h"
 #include "base/array.h"
 #include "base/log.h"
 #include "base/report.h"
@@ -127,10 +128,12 @@ static const char *add_string(struct options *options, const struct option *opti
 {
 	struct string_list *list = FIELD(options, option, struct string_list);
 
-	list->items = realloc(list->items, (list->count + 1) * sizeof(*list->items));
-	if (!list->items)
-		die_of_memory();
-	list->items[list->count++] = value;
+	const char **items = arena_new_array(options->arena, const char *, list->count + 1);
+
+	if (list->count)
+		memcpy(items, list->items, list->count * sizeof(*items));
+	items[list->count++] = value;
+	list->items = items;
 	return NULL;
 }
 
@@ -141,9 +144,13 @@ static const char *add_string(struct options *options, const struct option *opti
 static const char *add_script(struct options *options, const struct option *option,
 			      const char *value, bool negated)
 {
-	const char *path = strchr(value, '/') ? realpath(value, NULL) : value;
+	char path[PATH_MAX];
 
-	return path ? add_string(options, option, path, negated) : strerror(errno);
+	if (!strchr(value, '/'))
+		return add_string(options, option, value, negated);
+	if (!realpath(value, path))
+		return strerror(errno);
+	return add_string(options, option, arena_strdup(options->arena, path), negated);
 }
 
 /* At once, as the caller asks for it before anything is done. */
@@ -415,7 +422,14 @@ const struct command_row *command_find(const char *name)
 
 void options_init(struct options *options)
 {
-	*options = (struct options){.verbosity = LOG_WARN, .ghost_limit = 1 << 20, .timeout = 10};
+	*options = (struct options){.arena = arena_new(), .verbosity = LOG_WARN,
+				    .ghost_limit = 1 << 20, .timeout = 10};
+}
+
+void options_free(struct options *options)
+{
+	arena_free(options->arena);
+	options->arena = NULL;
 }
 
 int options_check(const struct options *options)

@@ -23,6 +23,8 @@ enum command {
 	COMMAND_EXEC = 1 << 11,
 };
 
+struct arena;
+
 struct string_list {
 	const char **items;
 	size_t count;
@@ -36,6 +38,7 @@ struct string_list {
 struct options {
 	bool as_criu;        /* called by CRIU's name: its version string, its places */
 	const char *command; /* "dump", "restore", ...; NULL: none was given */
+	struct arena *arena; /* of all that options point to */
 	char **arguments;    /* what follows the command and is no option; NULL-terminated */
 	size_t argument_count;
 	bool help, version; /* -h, -V: whatever else was asked, only this is done */
@@ -103,6 +106,8 @@ int options_parse(struct options *options, int argc, char **argv);
 
 /* What no option asks for. */
 void options_init(struct options *options);
+/* Frees all that options point to (and was not the command line's). */
+void options_free(struct options *options);
 /* Finds out whether the options make sense together, for their command.  Reports. */
 int options_check(const struct options *options);
 

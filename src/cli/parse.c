@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/arena.h"
 #include "base/array.h"
 #include "base/fd.h"
 #include "base/log.h"
@@ -216,9 +217,13 @@ static void take_words(struct parse *parse)
 	size_t count = parse->words.count;
 
 	*array_push(&parse->words) = NULL;
-	options->arguments = parse->words.items + (count ? 1 : 0);
+	char **words = arena_copy(options->arena, parse->words.items,
+				  parse->words.count * sizeof(*words));
+
+	array_free(&parse->words);
+	options->arguments = words + (count ? 1 : 0);
 	options->argument_count = count ? count - 1 : 0;
-	options->command = count ? parse->words.items[0] : NULL;
+	options->command = words[0];
 	if (count && !command_find(options->command)) {
 		char near[SUGGEST_SIZE];
 
@@ -251,7 +256,7 @@ static void read_config(struct parse *parse, const char *path, bool required)
 {
 	struct config config;
 	struct config_line line;
-	int error = config_open(&config, path, required);
+	int error = config_open(&config, parse->options->arena, path, required);
 
 	while (!error && (error = config_next(&config, &line)) > 0) {
 		add_line(parse, &line);
@@ -271,15 +276,13 @@ static void read_configs(struct parse *parse)
 	const char *named = getenv(criu ? "CRIU_CONFIG_FILE" : "STASIS_CONFIG_FILE");
 
 	if (parse->default_config) {
-		char *path = NULL;
-
 		read_config(parse, criu ? "/etc/criu/default.conf" : "/etc/stasis/default.conf",
 			    false);
 		if (home && *home) {
-			if (asprintf(&path, "%s/.%s/default.conf", home, criu ? "criu" : "stasis") <
-			    0)
-				die_of_memory();
-			read_config(parse, path, false);
+			read_config(parse,
+				    arena_printf(parse->options->arena, "%s/.%s/default.conf", home,
+						 criu ? "criu" : "stasis"),
+				    false);
 		}
 	}
 	if (named && *named)
