@@ -187,7 +187,7 @@ class Application:
 
 
 class Snapshot:
-    """Contents of the regular files of a directory, to be put back in place.
+    """Contents and links of the regular files of a directory, to be put back in place.
 
     A checkpoint does not hold files that have names; what an application wrote after its dump
     has to be undone before it can be brought back a second time.
@@ -195,10 +195,12 @@ class Snapshot:
 
     def __init__(self, directory):
         self.directory = directory
-        self.files = {}
+        self.files = {}  # path: inode
+        self.contents = {}  # inode: bytes
         for path in self._paths():
+            self.files[path] = os.stat(path).st_ino
             with open(path, "rb") as file:
-                self.files[path] = file.read()
+                self.contents[self.files[path]] = file.read()
 
     def _paths(self):
         for folder, _, names in os.walk(self.directory):
@@ -208,13 +210,20 @@ class Snapshot:
                     yield path
 
     def put_back(self):
+        present = {os.stat(path).st_ino: path for path in self._paths()}
+        for path, inode in self.files.items():
+            if os.path.exists(path):
+                continue
+            if inode in present:  # another name of it is still there
+                os.link(present[inode], path)
+            else:
+                open(path, "x").close()
         for path in list(self._paths()):
             if path not in self.files:
                 os.unlink(path)
-        for path, content in self.files.items():
-            if not os.path.exists(path):
-                open(path, "x").close()
+                continue
             with open(path, "r+b") as file:
+                content = self.contents[self.files[path]]
                 if file.read() != content:
                     file.seek(0)
                     file.truncate()

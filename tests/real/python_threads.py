@@ -48,6 +48,7 @@ for _ in threads:
 for thread in threads:
     thread.join()
 child.stdin.close()
+signal.setitimer(signal.ITIMER_REAL, 0)  # a finished interpreter has no handlers any more
 results = sorted(done.get() for _ in range(2000))
 nameless.seek(0)
 with open("output", "w") as output:

@@ -61,8 +61,8 @@ const struct scenario scenario = {
 	.verify = verify,
 	.dump_options = "--link-remap",
 	/*
-	 * Not running: the link is there as long as the checkpoint may need it.  Not again: the link
-	 * is gone after the first restore, and copies of the files are others.
+	 * Not running: the link is there as long as the checkpoint may need it.  Not again: the
+	 * link is gone after the first restore, and copies of the files are others.
 	 */
-	.modes = "once twice",
+	.modes = "once twice again",
 };
