@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Contents of pages, between processes and pages files.  Both ways the pages go in chunks through
- * a buffer that stays in the processor's cache, and several threads take chunks in turn.  Measured
- * on 6.18, this is faster than mapping the pages file (page faults cost more than the second copy)
- * and as fast as splicing.
+ * Contents of pages, between processes and pages files, in chunks that several threads take in
+ * turn.  What fits the machine best was measured (Linux 6.18, tmpfs, 1 GiB, two processors): a dump
+ * through a buffer that stays in the cache, 0.38 s (into the mapped file 0.65 s: faults that
+ * allocate cost more than a copy); a restore out of the mapped file, 0.32 s (through a buffer
+ * 0.39 s, by preadv in the task 0.62 s).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -22,8 +23,11 @@
 #include "memory/internal.h"
 
 enum {
-	CHUNK_PAGES = 128, /* at most IOV_MAX: each may be a range of its own */
-	CHUNK = CHUNK_PAGES * PAGE,
+	PIECES = 128,       /* of ranges in a chunk; at most IOV_MAX */
+	BUFFER_PAGES = 128, /* a chunk that goes through a buffer */
+	BUFFER = BUFFER_PAGES * PAGE,
+	MAPPED_PAGES = 512,     /* a chunk that is copied out of the mapped pages file */
+	MAP_LEAST = 4 << 20,    /* bytes that are worth mapping it */
 	WORKERS_MOST = 4,       /* writes to one file wait for each other */
 	WORKER_LEAST = 4 << 20, /* bytes that are worth a thread */
 };
@@ -31,7 +35,8 @@ enum {
 struct copy {
 	const struct page_place *place;
 	const page_ranges *ranges;
-	int pages; /* the pages file */
+	int pages;          /* the pages file */
+	size_t chunk_pages; /* at most, of a chunk */
 
 	pthread_mutex_t lock;
 	/* Where the next chunk begins: range, pages of it that are taken, offset in the file. */
@@ -45,14 +50,16 @@ struct copy {
 	pthread_cond_t next_turn;
 	uint64_t turn; /* of the chunk that is to be appended next */
 	page_ranges stored;
+
+	char *mapped; /* fill: the pages file, or NULL */
 };
 
 /* A chunk: pieces of ranges. */
 struct chunk {
 	uint64_t number, offset;
 	size_t pages, count;
-	struct page_range pieces[CHUNK_PAGES];
-	struct iovec there[CHUNK_PAGES];
+	struct page_range pieces[PIECES];
+	struct iovec there[PIECES];
 };
 
 /* False: there is none left, or something failed. */
@@ -60,9 +67,10 @@ static bool take_chunk(struct copy *copy, struct chunk *chunk)
 {
 	chunk->pages = chunk->count = 0;
 	pthread_mutex_lock(&copy->lock);
-	while (!copy->error && copy->range < copy->ranges->count && chunk->pages < CHUNK_PAGES) {
+	while (!copy->error && copy->range < copy->ranges->count &&
+	       chunk->pages < copy->chunk_pages && chunk->count < PIECES) {
 		const struct page_range *range = &copy->ranges->items[copy->range];
-		uint64_t left = range->pages - copy->taken, room = CHUNK_PAGES - chunk->pages;
+		uint64_t left = range->pages - copy->taken, room = copy->chunk_pages - chunk->pages;
 		uint64_t pages = left < room ? left : room;
 
 		if (range->in_process || !left) {
@@ -306,7 +314,7 @@ static int write_runs(int fd, struct iovec *runs, size_t count, off_t offset)
 
 static int store_chunk(struct copy *copy, struct chunk *chunk, char *buffer, page_ranges *ranges)
 {
-	struct iovec runs[CHUNK_PAGES];
+	struct iovec runs[BUFFER_PAGES];
 	uint64_t offset;
 	int error = copy->place->pid ? copy_process(copy, buffer, chunk, false)
 				     : read_file(copy->place, buffer, chunk);
@@ -349,8 +357,12 @@ static void store_chunks(struct copy *copy, char *buffer)
 static int fill_chunk(struct copy *copy, struct chunk *chunk, char *buffer)
 {
 	/* The pages of ranges that follow each other do so in the file. */
-	int error = fd_pread_all(copy->pages, buffer, chunk->pages * PAGE, chunk->offset);
+	int error = 0;
 
+	if (copy->mapped)
+		buffer = copy->mapped + chunk->offset;
+	else
+		error = fd_pread_all(copy->pages, buffer, chunk->pages * PAGE, chunk->offset);
 	if (error)
 		return FAIL(-error, SUBJECT("pages image"), NULL, "cannot be read: %s",
 			    strerror(-error));
@@ -380,7 +392,7 @@ struct worker {
 
 static char *new_buffer(void)
 {
-	char *buffer = aligned_alloc(PAGE, CHUNK);
+	char *buffer = aligned_alloc(PAGE, BUFFER);
 
 	if (!buffer)
 		die_of_memory();
@@ -454,7 +466,8 @@ static void merge(page_ranges *ranges, page_ranges *stored)
 int pages_store(struct checkpoint *checkpoint, const struct page_place *from, page_ranges *ranges,
 		int pages)
 {
-	struct copy copy = {.place = from, .ranges = ranges, .pages = pages};
+	struct copy copy = {
+		.place = from, .ranges = ranges, .pages = pages, .chunk_pages = BUFFER_PAGES};
 	int error = run_copy(checkpoint, &copy, store_chunks);
 
 	merge(ranges, &copy.stored);
@@ -464,7 +477,20 @@ int pages_store(struct checkpoint *checkpoint, const struct page_place *from, pa
 int pages_fill(struct checkpoint *checkpoint, const struct page_place *to,
 	       const page_ranges *ranges, int pages)
 {
-	struct copy copy = {.place = to, .ranges = ranges, .pages = pages};
+	struct copy copy = {
+		.place = to, .ranges = ranges, .pages = pages, .chunk_pages = BUFFER_PAGES};
+	size_t size = ranges_stored(ranges) * PAGE;
+	int error;
 
-	return run_copy(checkpoint, &copy, fill_chunks);
+	/* The pages follow each other from the beginning of the file. */
+	if (size >= MAP_LEAST) {
+		copy.mapped = mmap(NULL, size, PROT_READ, MAP_SHARED, pages, 0);
+		copy.mapped = copy.mapped == MAP_FAILED ? NULL : copy.mapped;
+	}
+	if (copy.mapped)
+		copy.chunk_pages = MAPPED_PAGES;
+	error = run_copy(checkpoint, &copy, fill_chunks);
+	if (copy.mapped)
+		munmap(copy.mapped, size);
+	return error;
 }

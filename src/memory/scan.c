@@ -124,8 +124,10 @@ static void add_region(struct scan *scan, uint64_t start, uint64_t end, bool gua
 
 /* ---- Linux 6.7: the kernel looks for them -------------------------------------------------- */
 
-static int scan_by_ioctl(struct scan *scan, uint64_t start, uint64_t end)
+static int scan_by_ioctl(struct scan *scan, uint64_t start, uint64_t end, bool file)
 {
+	/* To ask whose a page is costs a look at it; anonymous memory has no file's. */
+	const uint64_t not_wanted = PAGE_IS_PFNZERO | (file ? PAGE_IS_FILE : 0);
 	struct page_region regions[REGIONS];
 	struct pm_scan_arg argument = {
 		.size = sizeof(argument),
@@ -133,8 +135,8 @@ static int scan_by_ioctl(struct scan *scan, uint64_t start, uint64_t end)
 		.end = end,
 		.vec = (uintptr_t)regions,
 		.vec_len = REGIONS,
-		.category_inverted = PAGE_IS_FILE | PAGE_IS_PFNZERO,
-		.category_mask = PAGE_IS_FILE | PAGE_IS_PFNZERO,
+		.category_inverted = not_wanted,
+		.category_mask = not_wanted,
 		.category_anyof_mask = PAGE_IS_PRESENT | PAGE_IS_SWAPPED,
 		.return_mask = scan->no_guards ? 0 : PAGE_IS_GUARD,
 	};
@@ -177,9 +179,9 @@ static int scan_by_reading(struct scan *scan, uint64_t start, uint64_t end)
 	return 0;
 }
 
-static int scan_span(struct scan *scan, uint64_t start, uint64_t end)
+static int scan_span(struct scan *scan, uint64_t start, uint64_t end, bool file)
 {
-	int error = scan->no_ioctl ? -ENOTTY : scan_by_ioctl(scan, start, end);
+	int error = scan->no_ioctl ? -ENOTTY : scan_by_ioctl(scan, start, end, file);
 
 	if (error != -ENOTTY)
 		return error;
@@ -187,23 +189,26 @@ static int scan_span(struct scan *scan, uint64_t start, uint64_t end)
 	return 0;
 }
 
-/* Private mappings; by ioctl several at once, as long as no shared one lies between them. */
+/* Private mappings; by ioctl several of a kind at once, if no other lies between them. */
 static int scan_mappings(struct scan *scan)
 {
 	const struct task_memory *memory = scan->task->memory;
-	uint64_t start = 0, end = 0;
+	const VmaEntry *first = NULL, *last = NULL;
 	int error = 0;
 
 	for (size_t i = 0; i <= memory->count && !error && !scan->no_ioctl; i++) {
 		const VmaEntry *entry = i < memory->count ? memory->mappings[i].entry : NULL;
 
-		if (entry && mapping_is_private(entry)) {
-			start = end ? start : entry->start;
-			end = entry->end;
-		} else if (end) {
-			error = scan_span(scan, start, end);
-			end = 0;
+		if (entry && !mapping_is_private(entry))
+			entry = NULL;
+		if (first && (!entry || (entry->status ^ first->status) & VMA_FILE_PRIVATE)) {
+			error = scan_span(scan, first->start, last->end,
+					  first->status & VMA_FILE_PRIVATE);
+			first = NULL;
 		}
+		if (!first)
+			first = entry;
+		last = entry;
 	}
 	for (size_t i = 0; i < memory->count && !error && scan->no_ioctl; i++) {
 		const VmaEntry *entry = memory->mappings[i].entry;
