@@ -38,7 +38,7 @@ static void survey_outside(struct checkpoint *checkpoint)
 
 static bool can_be_asked(const struct task *task)
 {
-	return task->space.code && task->mm;
+	return task->space.area_size && task->mm;
 }
 
 /* And what only the task itself can tell. */
@@ -58,6 +58,22 @@ static void survey_inside(struct checkpoint *checkpoint)
 	files_check(checkpoint);
 }
 
+/* What failed only because a task was killed meanwhile is said in one line. */
+static void find_the_dead(struct checkpoint *checkpoint)
+{
+	bool first = true;
+
+	tree_each_task (&checkpoint->tree, task) {
+		if (task->state == TASK_DEAD || !remote_is_dead(task->pid))
+			continue;
+		if (first)
+			report_clear();
+		first = false;
+		FAIL(ESRCH, SUBJECT("pid %d", task->pid), "dump again what is left of the tree",
+		     "it was killed while it was dumped");
+	}
+}
+
 /* Everything is looked at, and all problems are found, before anything is written. */
 static int survey(struct checkpoint *checkpoint)
 {
@@ -68,6 +84,8 @@ static int survey(struct checkpoint *checkpoint)
 	survey_inside(checkpoint);
 	tree_plan(&checkpoint->tree, checkpoint->options->shell_job);
 	phase_end(&phase);
+	if (report_count())
+		find_the_dead(checkpoint);
 	return report_count() ? -EOPNOTSUPP : 0;
 }
 
@@ -81,6 +99,8 @@ static int store_contents(struct checkpoint *checkpoint)
 		error = memory_dump(checkpoint);
 	if (!error)
 		error = files_store(checkpoint);
+	if (error)
+		find_the_dead(checkpoint);
 	phase_end(&phase);
 	return error;
 }

@@ -32,13 +32,6 @@ static int by_number(const void *a, const void *b)
 	return (*x > *y) - (*x < *y);
 }
 
-static bool is_zombie(const struct task *task)
-{
-	struct proc_stat stat;
-
-	return proc_stat_read(&task->threads[0], &stat) || stat.state == 'Z' || stat.state == 'X';
-}
-
 /* ---- threads ------------------------------------------------------------------------------ */
 
 static int list_threads(const struct task *task, pid_array *tids)
@@ -135,9 +128,11 @@ static int freeze_threads(struct checkpoint *checkpoint, struct task *task)
 		error = list_threads(task, &tids);
 		if (!error)
 			error = seize_threads(checkpoint, task, &tids);
+		if (error || task->thread_count != before)
+			continue;
 		/* A thread that is exiting is listed but cannot be seized: let it. */
-		if (!error && task->thread_count == before)
-			error = remote_late() ? -ETIMEDOUT : usleep(100);
+		error = remote_is_dead(task->pid) ? -ESRCH : remote_late() ? -ETIMEDOUT : 0;
+		usleep(100);
 	}
 	array_free(&tids);
 	return error;
@@ -165,6 +160,9 @@ static int report_seize(struct task *task, int error)
 	if (error == -EOPNOTSUPP)
 		return REFUSE(SUBJECT("pid %d", task->pid), "use a 64-bit build of the program",
 			      "it is a 32-bit program");
+	if (error == -ESRCH)
+		return FAIL(ESRCH, SUBJECT("pid %d", task->pid), "dump again what is left of the tree",
+			    "it ended while it was frozen");
 	return FAIL(-error, SUBJECT("pid %d", task->pid), NULL, "cannot be frozen: %s",
 		    strerror(-error));
 }
@@ -277,7 +275,7 @@ static int freeze_task(struct checkpoint *checkpoint, pid_t pid, struct task *pa
 
 	error = freeze_leader(checkpoint, task);
 	if (error == -EPERM || error == -ESRCH) {
-		if (!is_zombie(task))
+		if (!remote_is_dead(pid))
 			return report_seize(task, error);
 		if (count_threads(task) > 1)
 			REFUSE(SUBJECT("pid %d", pid), "end it, or let all its threads end",
@@ -429,6 +427,9 @@ static int release_task(struct checkpoint *checkpoint, struct task *task, enum t
 
 	if (task->space.code)
 		error = remote_close(&task->space, remotes_of(checkpoint, task), task->thread_count);
+	/* Killed meanwhile: there is nothing to let go. */
+	if (error == -ESRCH)
+		error = 0;
 	if (end == TREE_STOP && task->state == TASK_ALIVE)
 		kill(task->pid, SIGSTOP);
 	for (size_t i = 0; i < task->thread_count; i++) {

@@ -553,13 +553,15 @@ int tree_group(struct checkpoint *checkpoint)
 
 /* ---- zombies ------------------------------------------------------------------------------ */
 
+enum { MOST_STOPS = 8 };
+
 static int end_by_signal(struct task *task, int signo)
 {
 	struct remote *remote = task_leader(task);
 	uint64_t none = 0;
 	struct batch batch;
 	uint64_t action[4] = { 0 }; /* SIG_DFL */
-	int error;
+	int status = 0, error;
 
 	batch_begin(&batch, remote);
 	/* No core dump, not even one that a helper of the system would take. */
@@ -577,17 +579,12 @@ static int end_by_signal(struct task *task, int signo)
 	/* SIGKILL needs no more. */
 	if (ptrace(PTRACE_CONT, remote->tid, 0, 0) < 0 && errno != ESRCH)
 		return -errno;
-	for (;;) {
-		int status;
-
-		while (waitpid(remote->tid, &status, __WALL) < 0)
-			if (errno != EINTR)
-				return -errno;
-		if (!WIFSTOPPED(status))
-			break;
-		if (ptrace(PTRACE_CONT, remote->tid, 0, WSTOPSIG(status)) < 0)
+	/* Not for ever: of a damaged image, the signal may be one that does not kill. */
+	for (int stops = 0; stops < MOST_STOPS && !(error = remote_wait(remote->tid, &status)); stops++)
+		if (ptrace(PTRACE_CONT, remote->tid, 0, status >> 16 ? 0 : WSTOPSIG(status)) < 0)
 			return -errno;
-	}
+	if (error != -ESRCH || !WIFSIGNALED(status) || WTERMSIG(status) != signo)
+		return error == 0 || error == -ESRCH ? -EINVAL : error;
 	remote->seized = false;
 	return 0;
 }

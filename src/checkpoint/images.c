@@ -305,8 +305,9 @@ static int read_task(struct checkpoint *checkpoint, struct task *task)
 	if (error)
 		return error;
 	if (task->state == TASK_DEAD) {
-		if (task->child_count || task->thread_count > 1)
-			return corrupt("pstree.img", "a zombie has children or threads: pid", task->pid);
+		if (!task->parent || task->child_count || task->thread_count > 1)
+			return corrupt("pstree.img", "a zombie is the root, or has children or threads: pid",
+				       task->pid);
 		return 0;
 	}
 	error = read_one(checkpoint, task, IMAGE_IDS, task->pid, &ids);

@@ -68,11 +68,12 @@ int tree_plan(struct tree *tree, bool shell_job)
 
 	struct task *root = tree->tasks[0];
 
-	if (root->birth_sid && !shell_job)
+	/* Session 0: its leader is in another pid namespace. */
+	if ((root->birth_sid || !root->sid) && !shell_job)
 		result = REFUSE(task_subject(root),
 				"use --shell-job to have it restored in the session of the terminal "
 				"stasis runs in, or start the program with setsid",
 				"it is part of session %d, whose leader is not in the tree",
-				root->birth_sid);
+				root->sid);
 	return result;
 }

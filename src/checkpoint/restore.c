@@ -28,30 +28,12 @@
 
 enum { PATIENCE_US = 2000000, NAP_US = 2000 };
 
-/*
- * Who has the id: 0, nobody; 'Z', a zombie that its parent has not waited for; another letter: a
- * task, in that state (proc_pid_stat(5)).
- */
-static char holder_of(pid_t id)
-{
-	autofree char *text = NULL;
-	char path[32];
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", id);
-	if (fd_read_file(AT_FDCWD, path, &text, NULL))
-		return 0;
-
-	const char *end = strrchr(text, ')');
-
-	return end && end[1] ? end[2] : 'R';
-}
-
 /* What a dump ended a moment ago is a zombie until init, or who it now belongs to, waits for it. */
 static char holder_in_the_end(pid_t id, uint64_t deadline)
 {
 	char state;
 
-	while ((state = holder_of(id)) == 'Z' && now_us() < deadline)
+	while ((state = remote_state(id)) == 'Z' && now_us() < deadline)
 		usleep(NAP_US);
 	return state;
 }
@@ -120,7 +102,12 @@ static int close_area(struct checkpoint *checkpoint, struct task *task)
 		remotes[i] = &task->threads[i].remote;
 	/* The last that is not the task's own: the channel. */
 	remote_syscall(task_leader(task), SYS_close, checkpoint->channel.number);
-	return remote_close(&task->space, remotes, task->thread_count);
+
+	int error = remote_close(&task->space, remotes, task->thread_count);
+
+	return error == -ESRCH ? FAIL(ESRCH, task_subject(task), "restore again",
+				      "it was killed while it was restored") :
+				 error;
 }
 
 static int release_task(struct task *task)
@@ -247,8 +234,11 @@ static int make_tasks(struct checkpoint *checkpoint)
 		error = action_run(options, "pre-resume", root);
 	if (!error)
 		error = write_pidfile(checkpoint);
-	if (!error)
+	if (!error) {
 		error = let_go(checkpoint);
+		if (error && options->pidfile)
+			unlinkat(checkpoint->workdir, options->pidfile, 0);
+	}
 	if (error)
 		guardian_strike(&guardian);
 	else

@@ -77,17 +77,24 @@ static void tick(bool on)
 	setitimer(ITIMER_REAL, &timer, NULL);
 }
 
-static bool is_zombie(pid_t tid)
+char remote_state(pid_t tid)
 {
 	autofree char *text = NULL;
 	char path[32];
 
 	snprintf(path, sizeof(path), "/proc/%d/stat", tid);
 	if (fd_read_file(AT_FDCWD, path, &text, NULL))
-		return true;
+		return 0;
 	const char *end = strrchr(text, ')');
 
-	return !end || strchr("ZX", end[2]);
+	return end && end[1] ? end[2] : 'R';
+}
+
+bool remote_is_dead(pid_t tid)
+{
+	char state = remote_state(tid);
+
+	return !state || state == 'Z' || state == 'X';
 }
 
 /*
@@ -96,18 +103,21 @@ static bool is_zombie(pid_t tid)
  */
 static int wait_long(pid_t tid, int *status)
 {
+	pid_t got = 0;
 	int error = 0;
 
 	tick(true);
-	while (!error && waitpid(tid, status, __WALL) < 0) {
+	while (!error && (got = waitpid(tid, status, __WALL)) < 0) {
 		if (errno != EINTR)
 			error = -errno;
 		else if (remote_late())
 			error = -ETIMEDOUT;
-		else if (is_zombie(tid))
-			error = -ESRCH;
+		else if (remote_is_dead(tid))
+			break;
 	}
 	tick(false);
+	if (!error && got < 0 && waitpid(tid, status, __WALL | WNOHANG) != tid)
+		error = -ESRCH;
 	return error;
 }
 
@@ -495,6 +505,8 @@ int remote_close(struct remote_space *space, struct remote *const *threads, size
 		error = put_back(leader);
 	if (!error && space->code_in_vdso && space->code)
 		error = erase_loop(space);
+	if (error == -ESRCH)
+		return error; /* it is gone, and the loop with it */
 	if (error)
 		return FAIL(-error, SUBJECT("pid %d", space->pid), NULL,
 			    "cannot take the loop of system calls back: %s", strerror(-error));

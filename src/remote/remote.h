@@ -82,6 +82,12 @@ bool remote_late(void);
  * Uses SIGALRM.
  */
 int remote_wait(pid_t tid, int *status);
+/*
+ * The state of a task, by its letter in /proc/PID/stat; 0: there is none of that number.  Dead is
+ * also a zombie, and a leader that has ended before its threads.
+ */
+char remote_state(pid_t tid);
+bool remote_is_dead(pid_t tid);
 /* Gives a thread registers and mask that were changed since it was seized. */
 int remote_correct(struct remote *remote);
 /* A newborn that a batch of its parent cloned: waits for its first stop. */
@@ -98,7 +104,7 @@ int remote_open(struct remote_space *space, struct remote *const *threads, size_
 /*
  * Takes the area and the loop back and gives all threads their registers and masks; they stay
  * stopped.  In a restored task (no code in the vdso) the area is unmapped by a call made in the
- * restored vdso.  Reports.
+ * restored vdso.  Reports, but for -ESRCH: the task is gone.
  */
 int remote_close(struct remote_space *space, struct remote *const *threads, size_t count);
 /* Slot `index` of the area (restore: for threads that are born into an area). */
