@@ -110,15 +110,26 @@ static int close_area(struct checkpoint *checkpoint, struct task *task)
 				 error;
 }
 
+/*
+ * With the first thread that runs, the program may end: so it wanted.  Its other threads, which we
+ * still trace, are to be taken away by us, the leader as the last.
+ */
 static int release_task(struct task *task)
 {
-	for (size_t i = 0; i < task->thread_count; i++) {
-		int error = remote_release(&task->threads[i].remote);
+	bool ended = false;
 
-		if (error)
+	for (size_t i = 0; i < task->thread_count; i++) {
+		struct remote *remote = &task->threads[i].remote;
+		int error = remote_release(remote);
+
+		remote->seized = error == -ESRCH;
+		ended |= remote->seized;
+		if (error && !remote->seized)
 			return FAIL(-error, SUBJECT("thread %d", task->threads[i].tid), NULL,
 				    "cannot be let go: %s", strerror(-error));
 	}
+	for (size_t i = task->thread_count; ended && i-- > 0;)
+		remote_reap(&task->threads[i].remote);
 	return 0;
 }
 
