@@ -47,13 +47,14 @@ bench: deps
 	@$(MAKE) --no-print-directory all
 	@tests/bench/bench --build $(BUILD) $(ARGS)
 
-# The tests on a stasis with address and undefined behaviour sanitizers.
+# The tests on a stasis with address and undefined behaviour sanitizers; the applications it works
+# on are ordinary ones.
 sanitize: test-deps
 	@$(MAKE) --no-print-directory all
 	@test -e build-asan/build.ninja || \
 		meson setup -Db_sanitize=address,undefined -Db_lundef=false build-asan
 	@ninja -C build-asan --quiet
-	@tests/run --build $(BUILD) --stasis build-asan/stasis $(ARGS)
+	@tests/run --build $(BUILD) --unit-build build-asan --stasis build-asan/stasis $(ARGS)
 
 install: all
 	meson configure $(BUILD) --prefix=$(prefix)

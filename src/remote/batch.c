@@ -158,7 +158,10 @@ uint64_t batch_input(struct batch *batch, const void *data, size_t size)
 {
 	uint64_t address;
 
-	memcpy(batch_data(batch, size, &address), data, size);
+	void *copy = batch_data(batch, size, &address);
+
+	if (size)
+		memcpy(copy, data, size);
 	return address;
 }
 

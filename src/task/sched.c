@@ -239,7 +239,8 @@ static int restore_affinity(struct revival *revival, const SchedMoreEntry *more)
 		return FAIL(EINVAL, thread_subject(revival->thread), "the image is damaged",
 			    "its image has an impossible mask of processors");
 	memset(mask, size ? 0 : 0xff, sizeof(mask));
-	memcpy(mask, more->affinity.data, size);
+	if (size)
+		memcpy(mask, more->affinity.data, size);
 	error = revival_room(revival, 1, sizeof(mask));
 	if (error)
 		return error;

@@ -9,7 +9,7 @@ import subprocess
 import time
 
 from .program import Failure, make_directory
-from .torture import Worker
+from .torture import Worker, await_nothing
 
 
 def expect(condition, text):
@@ -83,8 +83,7 @@ def restore_waits(app):
     os.kill(app.pid, signal.SIGTERM)
     expect(restore.wait(20) == 0, f"restore ended with {restore.returncode}")
     del app.reap
-    app.reap()  # orphans
-    expect(not app.living(), f"left are {app.living()}")
+    await_nothing(app, "the end of the application")
 
 
 def restore_sibling(app):

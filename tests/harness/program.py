@@ -112,7 +112,10 @@ class Application:
                 raise Failure(f"stasis {command} did not end within {timeout} s; log:\n"
                               + (words_of_log(log) if log else "")) from None
         with open(output, errors="replace") as file:
-            return done.returncode, file.read()
+            text = file.read()
+        if "runtime error:" in text or "Sanitizer" in text:
+            raise Failure(f"stasis {command}:\n{text}")
+        return done.returncode, text
 
     def new_images(self):
         self.dumps += 1

@@ -32,6 +32,6 @@ class Unit:
 
 
 def collect(settings):
-    text = subprocess.run(["meson", "introspect", "--tests", settings.build],
+    text = subprocess.run(["meson", "introspect", "--tests", settings.unit_build],
                           capture_output=True, text=True, check=True).stdout
     return [Unit(settings, about) for about in json.loads(text)]
