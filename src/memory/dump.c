@@ -111,6 +111,7 @@ void memory_close(struct checkpoint *checkpoint)
 	}
 	if (!state)
 		return;
+	prefetch_end(state->prefetch);
 	array_each (&state->objects, object) {
 		fd_close(&(*object)->fd);
 		fd_close(&(*object)->pages);

@@ -71,8 +71,9 @@ struct memory_state {
 	uint32_t last_pages_id;
 	dev_t shared_device; /* of memfds and shared anonymous memory */
 	struct vdso vdso;
-	struct hash files;  /* dump: mapped files that have an id */
-	struct hash shared; /* shmid -> struct shared_memory */
+	struct prefetch *prefetch; /* dump: or NULL */
+	struct hash files;         /* dump: mapped files that have an id */
+	struct hash shared;        /* shmid -> struct shared_memory */
 	ARRAY(struct shared_memory *) objects;
 	void *buffer; /* COPY_CHUNK bytes */
 };
@@ -174,6 +175,15 @@ extern const struct vm_flag_row vm_flag_rows[VM_FLAGS];
  * behind it.  1: *entry is filled in; 0: the end; -EBADMSG.
  */
 int smaps_next(char **text, struct smaps_entry *entry);
+
+/* ---- prefetch.c: smaps of the tasks of a tree ---------------------------------------------- */
+
+struct prefetch;
+/* Begins to read; NULL: not worth it. */
+struct prefetch *prefetch_start(struct checkpoint *checkpoint);
+/* The smaps of a task; tasks are asked for in the order of the tree.  NULL: reads it now. */
+int prefetch_take(struct prefetch *prefetch, const struct task *task, char **text);
+void prefetch_end(struct prefetch *prefetch); /* NULL is allowed */
 
 /* ---- scan.c: which pages ------------------------------------------------------------------- */
 

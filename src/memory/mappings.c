@@ -297,7 +297,7 @@ static int describe_mappings(struct survey *survey)
 	struct task_memory *memory = task->memory;
 	ARRAY(VmaEntry *) entries = {0};
 	autofree char *text = NULL;
-	int error = fd_read_file(task->proc, "smaps", &text, NULL), more, result = 0;
+	int error = prefetch_take(survey->state->prefetch, task, &text), more, result = 0;
 	struct smaps_entry found;
 	char *rest = text;
 
@@ -396,6 +396,8 @@ int memory_describe(struct checkpoint *checkpoint, struct task *task)
 
 	if (!survey.state)
 		return -EIO;
+	if (!survey.state->prefetch)
+		survey.state->prefetch = prefetch_start(checkpoint);
 	task->mm = ARENA_MESSAGE(checkpoint->arena, mm_entry, MmEntry);
 	task->memory = arena_new_object(checkpoint->arena, struct task_memory);
 	task->memory->pages = -1;
