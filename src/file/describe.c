@@ -99,9 +99,13 @@ static int describe(struct checkpoint *checkpoint, struct description *descripti
 	const struct file_kind *kind;
 
 	description->link = file_link(checkpoint, description->fd);
-	if (!description->link)
-		return FAIL(errno, description_subject(description), NULL,
-			    "its name cannot be read: %s", strerror(errno));
+	if (!description->link) {
+		int error = FAIL(errno, description_subject(description), NULL,
+				 "its name cannot be read: %s", strerror(errno));
+
+		description->link = arena_strdup(checkpoint->arena, "");
+		return error;
+	}
 	kind = file_recognize(description);
 	description->next = description->inode->descriptions;
 	description->inode->descriptions = description;
@@ -155,6 +159,7 @@ static struct description *describe_descriptor(struct checkpoint *checkpoint, st
 	description->fd = fd;
 	description->flags = fcntl(fd, F_GETFL);
 	*error = describe(checkpoint, description);
+	description->described = !*error;
 	description->fd = -1;
 	return description;
 }

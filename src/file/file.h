@@ -39,6 +39,7 @@ struct description {
 	char *link; /* what /proc/self/fd/N reads */
 	int64_t position;
 	const char *purpose; /* for messages, when it is no descriptor */
+	bool described;      /* without a problem */
 	bool lock_seen;      /* lock.c has looked at it */
 };
 

@@ -39,7 +39,7 @@ struct file_inode {
 struct file_state {
 	uint32_t last_id, last_ghost_id, last_pipe_id;
 	int links; /* /proc/self/fd */
-	bool checked, stored, counted;
+	bool checked;
 	struct description *spare; /* of the last look-up, not used */
 	struct hash paths;         /* dump: files_describe_path(), by inode, name and flags */
 

@@ -98,6 +98,7 @@ struct file_state *file_state(struct checkpoint *checkpoint)
 struct subject description_subject(const struct description *description)
 {
 	const char *path = description->link;
+	const char *kind = description->kind ? description->kind->name : "a file";
 
 	if (description->purpose)
 		return SUBJECT("%s", description->purpose);
@@ -105,9 +106,8 @@ struct subject description_subject(const struct description *description)
 		path = description->entry->reg->name;
 	if (description->task && description->number >= 0)
 		return SUBJECT("%s, fd %d (%s)", task_subject(description->task).text,
-			       description->number, path ? path : description->kind->name);
-	return SUBJECT("file %#x of files.img (%s)", description->id,
-		       path ? path : description->kind->name);
+			       description->number, path ? path : kind);
+	return SUBJECT("file %#x of files.img (%s)", description->id, path ? path : kind);
 }
 
 int file_damaged(const struct description *description, const char *what)
@@ -154,7 +154,7 @@ int files_check(struct checkpoint *checkpoint)
 		if (task->state != TASK_DEAD && !task->fs)
 			return 0;
 	array_each (&checkpoint->files.descriptions, each)
-		if ((*each)->kind->check) {
+		if ((*each)->described && (*each)->kind->check) {
 			int error = (*each)->kind->check(checkpoint, *each);
 
 			result = result ? result : error;
