@@ -157,7 +157,6 @@ void *batch_data(struct batch *batch, size_t size, uint64_t *address)
 uint64_t batch_input(struct batch *batch, const void *data, size_t size)
 {
 	uint64_t address;
-
 	void *copy = batch_data(batch, size, &address);
 
 	if (size)

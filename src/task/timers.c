@@ -301,7 +301,7 @@ static int compare_ids(const void *a, const void *b)
 
 void timers_sort(TaskCoreEntry *tc)
 {
-	if (tc->timers)
+	if (tc->timers && tc->timers->n_posix)
 		qsort(tc->timers->posix, tc->timers->n_posix, sizeof(*tc->timers->posix),
 		      compare_ids);
 }
