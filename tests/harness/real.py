@@ -14,6 +14,7 @@ from .program import Application, Failure, make_directory
 
 INTERPRETERS = {".sh": "bash", ".py": "python3", ".pl": "perl"}
 ROUNDS = 4
+ATTEMPTS = 4
 
 
 class Real:
@@ -36,16 +37,22 @@ class Real:
         seconds = time.monotonic() - begun
         if expected[0] or not expected[1]:
             return "FAIL", f"undisturbed it ended with {expected[0]}"
-        app = self._start("work")
-        try:
-            rounds = self._disturb(app, seconds)
-            got = app.wait(200), self._output(app)
-        except Failure as failure:
-            return "FAIL", f"{failure}" + self.leftovers()
-        if got != expected:
-            return "FAIL", f"after {rounds} checkpoints: {got} instead of {expected}"
-        app.kill()
-        return "PASS", f"{rounds} checkpoints"
+        for attempt in range(ATTEMPTS):
+            begun = time.monotonic()
+            app = self._start(f"work.{attempt}")
+            try:
+                rounds = self._disturb(app, seconds)
+                got = app.wait(200), self._output(app)
+            except Failure as failure:
+                return "FAIL", f"{failure}" + self.leftovers()
+            if got != expected:
+                return "FAIL", f"after {rounds} checkpoints: {got} instead of {expected}"
+            app.kill()
+            if rounds:
+                return "PASS", f"{rounds} checkpoints"
+            # The machine was busier while it was timed than it is now.
+            seconds = min(seconds / 2, time.monotonic() - begun)
+        return "FAIL", f"it ended before it could be dumped, after {seconds:.2f} s"
 
     def _disturb(self, app, seconds):
         """Dumps and restores at moments all over the time the program took."""
@@ -59,8 +66,6 @@ class Real:
             app.dump(self._dump_options())
             app.restore()
             rounds += 1
-        if not rounds:
-            raise Failure(f"it ended before it could be dumped, after {seconds:.2f} s")
         return rounds
 
     def _dump_options(self):
