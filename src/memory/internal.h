@@ -48,7 +48,7 @@ static inline uint64_t range_end(const struct page_range *range)
 struct mapping {
 	VmaEntry *entry;
 	size_t first_range, ranges; /* restore: those of task_memory.ranges that are in it */
-	bool inherited;             /* restore: kept from the parent, for the pages they share */
+	bool unprotected;           /* restore: mapped with another protection than it has */
 };
 
 /* task->memory */
@@ -96,7 +96,7 @@ static inline bool mapping_is_private(const VmaEntry *entry)
 	return entry->status & (VMA_FILE_PRIVATE | VMA_ANON_PRIVATE) && !mapping_is_kernels(entry);
 }
 
-/* Can pages of the one mapping be inherited from the other (the parent's) where they overlap? */
+/* Can the one mapping be inherited from the other (the parent's) where they overlap? */
 bool mapping_can_inherit(const VmaEntry *entry, const VmaEntry *from);
 
 /* Adds pages at the end; ranges that continue each other become one. */

@@ -29,16 +29,17 @@ uint64_t ranges_stored(const page_ranges *ranges)
 bool mapping_can_inherit(const VmaEntry *entry, const VmaEntry *from)
 {
 	/* What memory_finish() cannot change: it must be right when the child is cloned. */
-	const uint32_t status = VMA_FILE_PRIVATE | VMA_ANON_PRIVATE | VMA_AREA_MEMFD,
-		       flags = ~(uint32_t)MAP_LOCKED;
+	const uint32_t status = VMA_FILE_PRIVATE | VMA_ANON_PRIVATE | VMA_FILE_SHARED |
+				VMA_ANON_SHARED | VMA_AREA_MEMFD;
+	const uint32_t flags = ~(uint32_t)MAP_LOCKED;
 	const uint64_t advice = 1ull << MADV_HUGEPAGE | 1ull << MADV_NOHUGEPAGE;
-	bool file = entry->status & VMA_FILE_PRIVATE;
 
-	return mapping_is_private(entry) && mapping_is_private(from) &&
+	return !mapping_is_kernels(entry) && !mapping_is_kernels(from) &&
 	       (entry->status & status) == (from->status & status) &&
 	       (entry->flags & flags) == (from->flags & flags) && !entry->mempolicy &&
 	       !from->mempolicy && entry->accounted == from->accounted &&
 	       (entry->madv & advice) == (from->madv & advice) &&
-	       (!file || (entry->shmid == from->shmid &&
-			  entry->pgoff - entry->start == from->pgoff - from->start));
+	       (entry->status & VMA_ANON_PRIVATE ||
+		(entry->shmid == from->shmid && entry->fdflags == from->fdflags &&
+		 entry->pgoff - entry->start == from->pgoff - from->start));
 }

@@ -212,7 +212,7 @@ static int check_inherited(struct task *task)
 					return bad_range(task, range, "they are not in the parent");
 				at = parents->mappings[next].entry->end;
 			}
-			mapping->inherited = memory->inherits = true;
+			memory->inherits = true;
 		}
 	}
 	return 0;

@@ -114,6 +114,75 @@ static struct purpose *calls_for(struct calls *calls, const VmaEntry *entry, con
 		calls_for((calls), (entry), (what));                                               \
 	})
 
+/* ---- parts --------------------------------------------------------------------------------- */
+
+/*
+ * A part of a mapping: kept where the parent has the like of it, if the task inherits anything at
+ * all, else new.
+ */
+struct part {
+	struct mapping *mapping;
+	uint64_t start, end;
+	const VmaEntry *kept; /* the parent's mapping, or NULL */
+};
+
+typedef ARRAY(struct part) parts;
+
+static uint32_t first_protection(const VmaEntry *entry)
+{
+	return entry->prot | (mapping_is_private(entry) && entry->accounted ? PROT_WRITE : 0);
+}
+
+/* Cuts a mapping where the parent's begin and end; *next is the first of these that matters. */
+static void cut(struct mapping *mapping, const struct task_memory *parents, size_t *next,
+		parts *parts)
+{
+	const VmaEntry *entry = mapping->entry, *from;
+	uint64_t at = entry->start;
+
+	while (at < entry->end) {
+		struct part *part = array_push(parts);
+
+		*part = (struct part){mapping, at, entry->end, NULL};
+		while (*next < parents->count && parents->mappings[*next].entry->end <= at)
+			++*next;
+		from = *next < parents->count ? parents->mappings[*next].entry : NULL;
+		if (from && from->start > at) {
+			part->end = from->start < part->end ? from->start : part->end;
+		} else if (from) {
+			part->end = from->end < part->end ? from->end : part->end;
+			part->kept = mapping_can_inherit(entry, from) ? from : NULL;
+		}
+		if (first_protection(part->kept ? part->kept : entry) != entry->prot)
+			mapping->unprotected = true;
+		at = part->end;
+	}
+}
+
+static bool keeps_vdso(const struct task *task)
+{
+	return task->memory->inherits && task->memory->vdso == task->parent->memory->vdso;
+}
+
+static void plan_parts(const struct task *task, parts *parts)
+{
+	static const struct task_memory none;
+	const struct task_memory *memory = task->memory;
+	const struct task_memory *parents = memory->inherits ? task->parent->memory : &none;
+	size_t next = 0;
+
+	for (size_t i = 0; i < memory->count; i++) {
+		struct mapping *mapping = &memory->mappings[i];
+		const VmaEntry *entry = mapping->entry;
+
+		if (!mapping_is_kernels(entry))
+			cut(mapping, parents, &next, parts);
+		else if (keeps_vdso(task))
+			*array_push(parts) =
+				(struct part){mapping, entry->start, entry->end, entry};
+	}
+}
+
 /* ---- emptying ------------------------------------------------------------------------------ */
 
 static void unmap(struct calls *calls, uint64_t start, uint64_t end)
@@ -129,136 +198,72 @@ static void unmap(struct calls *calls, uint64_t start, uint64_t end)
 		CALL(calls, NULL, "emptied", SYS_munmap, start, end - start);
 }
 
-/*
- * The parts of an inherited mapping: kept where the parent has the like of it, else new.  *next
- * is the first of the parent's mappings that can still matter.
- */
-struct part {
-	uint64_t start, end;
-	bool kept;
-};
-
-static struct part next_part(const struct mapping *mapping, uint64_t at,
-			     const struct task_memory *parents, size_t *next)
-{
-	struct part part = {at, mapping->entry->end, false};
-	const VmaEntry *from;
-
-	if (!mapping->inherited)
-		return part;
-	while (*next < parents->count && parents->mappings[*next].entry->end <= at)
-		++*next;
-	if (*next == parents->count)
-		return part;
-	from = parents->mappings[*next].entry;
-	if (from->start > at) {
-		part.end = from->start < part.end ? from->start : part.end;
-	} else {
-		part.end = from->end < part.end ? from->end : part.end;
-		part.kept = mapping_can_inherit(mapping->entry, from);
-	}
-	return part;
-}
-
-static bool keeps_vdso(const struct task *task)
-{
-	return task->memory->inherits && task->memory->vdso == task->parent->memory->vdso;
-}
-
 /* Unmaps all that is not kept from the parent. */
-static void empty(struct calls *calls)
+static void empty(struct calls *calls, const parts *parts)
 {
-	const struct task *task = calls->task;
-	const struct task_memory *memory = task->memory;
 	uint64_t end = 0;
-	size_t next = 0;
 
-	for (size_t i = 0; memory->inherits && i < memory->count; i++) {
-		const struct mapping *mapping = &memory->mappings[i];
-		struct part part = {0};
-
-		for (uint64_t at = mapping->entry->start; at < mapping->entry->end; at = part.end) {
-			part = next_part(mapping, at, task->parent->memory, &next);
-			if (mapping_is_kernels(mapping->entry))
-				part.kept = keeps_vdso(task);
-			if (!part.kept)
-				continue;
-			unmap(calls, end, part.start);
-			end = part.end;
-		}
+	array_each (parts, part) {
+		if (!part->kept)
+			continue;
+		unmap(calls, end, part->start);
+		end = part->end;
 	}
 	unmap(calls, end, ARCH_TASK_SIZE);
 }
 
-/* ---- what is kept -------------------------------------------------------------------------- */
-
-/* Does the parent have pages of its own there?  Ranges before it are not asked for again. */
-static bool parent_has(const struct task_memory *parents, size_t *next, uint64_t start,
-		       uint64_t end)
+/* Do the ranges have pages there?  Those before *next are not asked for again. */
+static bool has_pages(const page_ranges *ranges, size_t *next, uint64_t start, uint64_t end)
 {
-	const page_ranges *ranges = &parents->ranges;
-
 	while (*next < ranges->count && range_end(&ranges->items[*next]) <= start)
 		++*next;
 	return *next < ranges->count && ranges->items[*next].start < end;
 }
 
-/* Of kept mappings, pages that the parent has and the task does not share are given up. */
-static void drop_pages(struct calls *calls)
+/* Pages of kept parts that the parent has and the task does not share are given up. */
+static void drop_pages(struct calls *calls, const parts *parts)
 {
-	const struct task_memory *memory = calls->task->memory, *parents;
-	size_t next_mapping = 0, next_range = 0;
+	const struct task *task = calls->task;
+	const page_ranges *own = &task->memory->ranges;
+	const struct page_range *range = own->items, *end = own->items + own->count;
+	size_t parents = 0;
 
-	if (!memory->inherits)
+	if (!task->memory->inherits)
 		return;
-	parents = calls->task->parent->memory;
-	for (size_t i = 0; i < memory->count; i++) {
-		const struct mapping *mapping = &memory->mappings[i];
-		const struct page_range *range = memory->ranges.items + mapping->first_range,
-					*end = range + mapping->ranges;
-		struct part part = {0};
-
-		for (uint64_t at = mapping->entry->start;
-		     mapping->inherited && at < mapping->entry->end; at = part.end) {
-			part = next_part(mapping, at, parents, &next_mapping);
-			for (uint64_t gap = at, from, to; part.kept && gap < part.end; gap = to) {
-				while (range < end &&
-				       (!range->in_process || range_end(range) <= gap))
-					range++;
-				from = range < end && range->start < part.end ? range->start
-									      : part.end;
-				to = from < part.end && range_end(range) < part.end
-					     ? range_end(range)
-					     : part.end;
-				if (gap < from && parent_has(parents, &next_range, gap, from))
-					CALL(calls, mapping->entry, "emptied", SYS_madvise, gap,
-					     from - gap, MADV_DONTNEED);
-			}
+	array_each (parts, part) {
+		if (!part->kept || !mapping_is_private(part->mapping->entry))
+			continue;
+		for (uint64_t gap = part->start, from, to; gap < part->end; gap = to) {
+			while (range < end && (!range->in_process || range_end(range) <= gap))
+				range++;
+			from = range < end && range->start < part->end ? range->start : part->end;
+			to = from < part->end && range_end(range) < part->end ? range_end(range)
+									      : part->end;
+			if (gap < from &&
+			    has_pages(&task->parent->memory->ranges, &parents, gap, from))
+				CALL(calls, part->mapping->entry, "emptied", SYS_madvise, gap,
+				     from - gap, MADV_DONTNEED);
 		}
 	}
 }
 
 /* ---- what is new --------------------------------------------------------------------------- */
 
-static uint32_t first_protection(const VmaEntry *entry)
-{
-	return entry->prot | (mapping_is_private(entry) && entry->accounted ? PROT_WRITE : 0);
-}
-
-/* The mappings of a window need at most this many files. */
+/* The parts of a window need at most this many files. */
 enum { WINDOW = 128 };
 
 struct window {
-	size_t first, end; /* mappings */
+	size_t first, end; /* parts */
 	int fds[WINDOW];
 	int numbers[WINDOW]; /* theirs in the task */
 	size_t count;
 	struct hash index; /* of the file: its place in fds, plus 1 */
 };
 
-static bool needs_file(const struct mapping *mapping)
+static bool needs_file(const struct part *part)
 {
-	return mapping->entry->status & (VMA_FILE_PRIVATE | VMA_FILE_SHARED | VMA_ANON_SHARED);
+	return !part->kept && part->mapping->entry->status &
+				      (VMA_FILE_PRIVATE | VMA_FILE_SHARED | VMA_ANON_SHARED);
 }
 
 static uint64_t file_key(const VmaEntry *entry)
@@ -278,24 +283,23 @@ static int open_file(struct checkpoint *checkpoint, const VmaEntry *entry, int *
 		     : shared_object_open(checkpoint, object, entry->flags & MAP_NORESERVE, fd);
 }
 
-/* Takes mappings into the window until it is full. */
-static int open_window(struct checkpoint *checkpoint, struct task *task, struct window *window)
+/* Takes parts into the window until it is full. */
+static int open_window(struct checkpoint *checkpoint, struct task *task, const parts *parts,
+		       struct window *window)
 {
-	const struct task_memory *memory = task->memory;
-
 	hash_free(&window->index);
 	window->index = (struct hash){0};
 	window->count = 0;
-	for (window->first = window->end; window->end < memory->count; window->end++) {
-		const struct mapping *mapping = &memory->mappings[window->end];
-		uint64_t key = file_key(mapping->entry);
+	for (window->first = window->end; window->end < parts->count; window->end++) {
+		const struct part *part = &parts->items[window->end];
+		uint64_t key = file_key(part->mapping->entry);
 		int error;
 
-		if (!needs_file(mapping) || hash_get(&window->index, key))
+		if (!needs_file(part) || hash_get(&window->index, key))
 			continue;
 		if (window->count == WINDOW)
 			break;
-		error = open_file(checkpoint, mapping->entry, &window->fds[window->count]);
+		error = open_file(checkpoint, part->mapping->entry, &window->fds[window->count]);
 		if (error)
 			return error;
 		hash_put(&window->index, key, (void *)(uintptr_t)++window->count);
@@ -344,45 +348,36 @@ static void map_part(struct calls *calls, const VmaEntry *entry, const struct pa
 			     early[i]);
 }
 
-static void map_window(struct calls *calls, struct window *window, size_t *next)
+static void map_window(struct calls *calls, const parts *parts, struct window *window)
 {
-	struct task *task = calls->task;
-
 	for (size_t i = window->first; i < window->end; i++) {
-		const struct mapping *mapping = &task->memory->mappings[i];
-		const VmaEntry *entry = mapping->entry;
-		uintptr_t place = needs_file(mapping)
-					  ? (uintptr_t)hash_get(&window->index, file_key(entry))
-					  : 0;
-		struct part part = {0};
+		const struct part *part = &parts->items[i];
+		const VmaEntry *entry = part->mapping->entry;
 
-		if (mapping_is_kernels(entry))
-			continue;
-		for (uint64_t at = entry->start; at < entry->end; at = part.end) {
-			part = next_part(mapping, at, task->parent ? task->parent->memory : NULL,
-					 next);
-			if (!part.kept)
-				map_part(calls, entry, &part,
-					 place ? window->numbers[place - 1] : -1);
-		}
+		if (needs_file(part))
+			map_part(calls, entry, part,
+				 window->numbers[(uintptr_t)hash_get(&window->index,
+								     file_key(entry)) -
+						 1]);
+		else if (!part->kept)
+			map_part(calls, entry, part, -1);
 	}
 	for (size_t i = 0; i < window->count; i++)
 		CALL(calls, NULL, "rid of a descriptor", SYS_close, window->numbers[i]);
 }
 
-static void map_all(struct calls *calls)
+static void map_all(struct calls *calls, const parts *parts)
 {
 	struct window window = {0};
-	size_t next = 0;
 
 	do {
 		if (!calls->error)
-			calls->error = open_window(calls->checkpoint, calls->task, &window);
+			calls->error = open_window(calls->checkpoint, calls->task, parts, &window);
 		if (!calls->error)
-			map_window(calls, &window, &next);
+			map_window(calls, parts, &window);
 		/* The next window's descriptors come when these are closed. */
 		calls_run(calls);
-	} while (!calls->error && window.end < calls->task->memory->count);
+	} while (!calls->error && window.end < parts->count);
 	hash_free(&window.index);
 }
 
@@ -403,6 +398,7 @@ int memory_restore(struct checkpoint *checkpoint, struct task *task)
 {
 	struct task_memory *memory = task->memory;
 	struct page_place place = {.pid = task->pid, .fd = -1, .subject = task_subject(task)};
+	parts parts = {0};
 	struct calls calls;
 	int error;
 
@@ -410,14 +406,16 @@ int memory_restore(struct checkpoint *checkpoint, struct task *task)
 	calls_begin(&calls, checkpoint, task);
 	CALL(&calls, NULL, "told its use of huge pages", SYS_prctl, PR_SET_THP_DISABLE,
 	     task->mm->thp_disabled, task->mm->thp_disable_flags);
-	empty(&calls);
+	plan_parts(task, &parts);
+	empty(&calls, &parts);
 	if (memory->vdso && !keeps_vdso(task)) {
 		calls_room(&calls, 0);
 		arch_map_vdso(&calls.batch, memory->vdso);
 		calls_for(&calls, NULL, "given its vdso");
 	}
-	drop_pages(&calls);
-	map_all(&calls);
+	drop_pages(&calls, &parts);
+	map_all(&calls, &parts);
+	array_free(&parts);
 	error = calls_end(&calls);
 	if (!error)
 		error = pages_fill(checkpoint, &place, &memory->ranges, memory->pages);
@@ -431,7 +429,7 @@ static void protect(struct calls *calls, const struct mapping *mapping)
 {
 	const VmaEntry *entry = mapping->entry;
 
-	if (mapping->inherited || first_protection(entry) != entry->prot)
+	if (mapping->unprotected)
 		CALL(calls, entry, "protected", SYS_mprotect, entry->start,
 		     entry->end - entry->start, entry->prot);
 }
