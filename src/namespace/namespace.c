@@ -18,13 +18,14 @@
 static const struct kind {
 	const char *name, *what;
 	size_t id, has_id;
+	bool of_process; /* a single thread cannot have another */
 } kinds[NAMESPACE_KINDS] = {
-	{ "pid", "a pid namespace", IDS_FIELD(pid_ns_id) },
+	{ "pid", "a pid namespace", IDS_FIELD(pid_ns_id), true },
 	{ "net", "a network namespace", IDS_FIELD(net_ns_id) },
 	{ "ipc", "an ipc namespace", IDS_FIELD(ipc_ns_id) },
 	{ "uts", "a uts namespace", IDS_FIELD(uts_ns_id) },
 	{ "mnt", "a mount namespace", IDS_FIELD(mnt_ns_id) },
-	{ "user", "a user namespace", IDS_FIELD(user_ns_id) },
+	{ "user", "a user namespace", IDS_FIELD(user_ns_id), true },
 	{ "cgroup", "a cgroup namespace", IDS_FIELD(cgroup_ns_id) },
 	{ "time", "a time namespace", IDS_FIELD(time_ns_id) },
 	/* What children will be born into; the images have no id for these. */
@@ -45,6 +46,31 @@ static int namespace_inode(int dirfd, const char *directory, const char *name, u
 	}
 	*inode = stat.st_ino;
 	return 0;
+}
+
+/* setns(2) and unshare(2) act on threads: one may have left what its process is in. */
+static void thread_compare(const struct checkpoint *checkpoint, const struct task *task, pid_t tid)
+{
+	char directory[32];
+
+	snprintf(directory, sizeof(directory), "task/%d/ns/", tid);
+	for (size_t i = 0; i < NAMESPACE_KINDS; i++) {
+		uint64_t theirs;
+
+		if (kinds[i].of_process)
+			continue;
+
+		int error = namespace_inode(task->proc, directory, kinds[i].name, &theirs);
+
+		if (error)
+			FAIL(-error, SUBJECT("thread %d of pid %d", tid, task->pid), NULL,
+			     "cannot read ns/%s: %s", kinds[i].name, strerror(-error));
+		else if (theirs != checkpoint->own_namespaces[i])
+			REFUSE(SUBJECT("thread %d of pid %d", tid, task->pid),
+			       "let the thread end before the dump",
+			       "it has %s of its own, which stasis cannot checkpoint yet",
+			       kinds[i].what);
+	}
 }
 
 int namespaces_describe(struct checkpoint *checkpoint, struct task *task)
@@ -74,5 +100,8 @@ int namespaces_describe(struct checkpoint *checkpoint, struct task *task)
 			*(uint32_t *)((char *)ids + kinds[i].id) = i + 1;
 		}
 	}
+	/* The threads of a process that is elsewhere as a whole would only repeat it. */
+	for (size_t i = 1; !result && i < task->thread_count; i++)
+		thread_compare(checkpoint, task, task->threads[i].tid);
 	return result;
 }

@@ -277,6 +277,12 @@ static int restore_itimer(struct revival *revival, int which, const ItimerEntry 
 
 	if (error)
 		return error;
+	/*
+	 * With its SIGALRM pending, the kernel lets the timer stand until the signal is taken.  One
+	 * that was disarmed has no interval.
+	 */
+	if (which == ITIMER_REAL && !timerisset(&itimer.it_value))
+		itimer.it_value = itimer.it_interval;
 	revive(revival, "interval timers", NULL, SYS_setitimer, which,
 	       batch_input(&revival->batch, &itimer, sizeof(itimer)), 0);
 	return 0;
