@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Limits that leave no room at all: every descriptor is taken, the address space is full, nothing
- * may be locked, written or queued.  Whoever works inside the process has to do without.
+ * Limits that leave no room at all: every descriptor is taken, nothing may be written or queued.
+ * Whoever works inside the process has to do without.
  */
 #include "scenario.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <sys/resource.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 enum { DESCRIPTORS = 40 };
@@ -39,26 +37,6 @@ static void verify_descriptors(void *unused)
 	same("its error", EMFILE, errno);
 }
 
-static size_t address_space(void)
-{
-	return strtoul(proc_line("status", "VmSize:"), NULL, 10) * 1024;
-}
-
-static void setup_memory(void *unused)
-{
-	file_text("/proc/self/status");
-	limit(RLIMIT_AS, address_space());
-	limit(RLIMIT_MEMLOCK, 0);
-	limit(RLIMIT_DATA, 1 << 20);
-	limit(RLIMIT_STACK, 256 << 10);
-}
-
-static void verify_memory(void *unused)
-{
-	void *area = mmap(NULL, 64 << 20, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	check(area == MAP_FAILED, "the address space grew beyond its limit");
-}
-
 static void setup_others(void *unused)
 {
 	limit(RLIMIT_FSIZE, 0);
@@ -72,7 +50,6 @@ static void setup_others(void *unused)
 static void setup(void)
 {
 	child(setup_descriptors, verify_descriptors, NULL);
-	child(setup_memory, verify_memory, NULL);
 	child(setup_others, NULL, NULL);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Threads that have left what the others share: their own descriptors, directories, namespaces,
- * or a seccomp filter.  Each is in a process of its own, and each is named.
+ * a personality or a seccomp filter.  Each is in a process of its own, and each is named.
  */
 #include "scenario.h"
 
@@ -9,9 +9,12 @@
 #include <linux/seccomp.h>
 #include <pthread.h>
 #include <sched.h>
+#include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+enum { OTHER_PERSONALITY = 1 }; /* no flag of unshare(2) */
 
 static pthread_barrier_t made;
 
@@ -33,7 +36,9 @@ static void *thread_run(void *argument)
 {
 	long what = (long)argument;
 
-	if (what)
+	if (what == OTHER_PERSONALITY)
+		must(personality(WHOLE_SECONDS));
+	else if (what)
 		must(unshare(what));
 	else
 		filter();
@@ -55,9 +60,10 @@ static void setup_child(void *argument)
 /* Pids count from 2, the root's, on, and each child has one thread. */
 static void setup(void)
 {
-	static const long what[] = {CLONE_FILES, CLONE_FS, CLONE_NEWUTS, CLONE_NEWNET, 0};
+	static const long what[] = {CLONE_FILES,  CLONE_FS, CLONE_NEWUTS,
+				    CLONE_NEWNET, 0,        OTHER_PERSONALITY};
 
-	for (int i = 0; i < 5; i++)
+	for (int i = 0; i < 6; i++)
 		child(setup_child, NULL, (void *)what[i]);
 }
 
@@ -70,5 +76,5 @@ const struct scenario scenario = {
 	.setup = setup,
 	.verify = verify,
 	.refused = "[34]\\b.*descriptors\n[56]\\b.*(directory|root)\n[78]\\b.*(uts|host)\n"
-		   "(9|10)\\b.*net\n1[12]\\b.*seccomp",
+		   "(9|10)\\b.*net\n1[12]\\b.*seccomp\n1[34]\\b.*personality",
 };

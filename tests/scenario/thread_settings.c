@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Settings that look like those of a process but belong to a thread: prctl(2), personality(2). */
+/* Settings that look like those of a process but belong to a thread: prctl(2), sigaltstack(2). */
 #include "scenario.h"
 
 #include <linux/prctl.h>
 #include <pthread.h>
 #include <signal.h>
-#include <sys/personality.h>
 #include <sys/prctl.h>
 
 enum { THREADS = 8, AUTODISARM = 1u << 31 };
@@ -15,7 +14,7 @@ static pthread_barrier_t made, go;
 static char stack[64 * 1024];
 
 struct settings {
-	long personality, mce_kill, no_new_privs, keepcaps, securebits, timerslack, speculation, io;
+	long mce_kill, no_new_privs, keepcaps, securebits, timerslack, speculation, io;
 	int tsc, stack_flags;
 };
 
@@ -24,7 +23,6 @@ static struct settings read_settings(void)
 	struct settings now = {.tsc = -1};
 	stack_t alternate = {0};
 
-	now.personality = personality(0xffffffff);
 	now.mce_kill = prctl(PR_MCE_KILL_GET, 0, 0, 0, 0);
 	now.no_new_privs = prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0);
 	now.keepcaps = prctl(PR_GET_KEEPCAPS);
@@ -43,9 +41,6 @@ static void change(long i)
 	stack_t alternate = {.ss_sp = stack, .ss_size = sizeof(stack), .ss_flags = AUTODISARM};
 
 	switch (i) {
-	case 0:
-		must(personality(ADDR_COMPAT_LAYOUT | WHOLE_SECONDS));
-		break;
 	case 1:
 		must(prctl(PR_MCE_KILL, PR_MCE_KILL_SET, PR_MCE_KILL_EARLY, 0, 0));
 		break;
@@ -60,7 +55,7 @@ static void change(long i)
 		must(prctl(PR_SET_TSC, PR_TSC_SIGSEGV));
 		break;
 	case 5:
-		must(prctl(57 /* PR_SET_IO_FLUSHER */, 1, 0, 0, 0));
+		prctl(57 /* PR_SET_IO_FLUSHER */, 1, 0, 0, 0); /* if we have CAP_SYS_RESOURCE */
 		break;
 	case 6:
 		must(sigaltstack(&alternate, NULL));
@@ -82,7 +77,6 @@ static void *thread_run(void *argument)
 	pthread_barrier_wait(&made);
 	pthread_barrier_wait(&go);
 	now = read_settings();
-	same("personality", before.personality, now.personality);
 	same("policy for machine checks", before.mce_kill, now.mce_kill);
 	same("no_new_privs", before.no_new_privs, now.no_new_privs);
 	same("keepcaps", before.keepcaps, now.keepcaps);

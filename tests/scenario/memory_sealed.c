@@ -28,5 +28,4 @@ const struct scenario scenario = {
 	.about = "a sealed mapping",
 	.setup = setup,
 	.verify = verify,
-	.refused = "pid 2\\b.*seal",
 };

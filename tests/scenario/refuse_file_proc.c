@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Open files of /proc and /sys: of the process itself, of another one, of the system. */
+/*
+ * Open files of /proc and /sys: of the process itself, of another one, of the system.  Those of
+ * processes are refused, the others are no problem.
+ */
 #include "scenario.h"
 
 #include <fcntl.h>
@@ -55,4 +58,5 @@ const struct scenario scenario = {
 	.about = "open files of /proc and /sys",
 	.setup = setup,
 	.verify = verify,
+	.refused = "fd 3\\b.*/proc\nfd 4\\b.*/proc\nfd 7\\b\nfd 8\\b\nfd 9\\b",
 };
