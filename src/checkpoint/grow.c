@@ -47,30 +47,59 @@ static int cannot_clone(pid_t pid, int error)
 
 /* ---- what the newborn share --------------------------------------------------------------- */
 
-/* The far end's number in the tasks: above all the numbers they will use. */
+/* A bit for every number below the limit that a descriptor of some task will have. */
+static uint64_t *numbers_taken(struct checkpoint *checkpoint, rlim_t limit)
+{
+	uint64_t *taken = arena_alloc(checkpoint->arena, (limit / 64 + 1) * sizeof(*taken));
+
+	tree_each_task (&checkpoint->tree, task)
+		for (size_t i = 0; i < task->fdinfo_count; i++) {
+			uint32_t fd = task->fdinfo[i]->fd;
+
+			if (fd >= limit) {
+				FAIL(EMFILE, task_subject(task),
+				     "raise the limit (ulimit -Hn) and try again",
+				     "its descriptor %u is above the limit of %llu open files here",
+				     fd, (unsigned long long)limit);
+				return NULL;
+			}
+			taken[fd / 64] |= 1ull << fd % 64;
+		}
+	return taken;
+}
+
+/*
+ * The far end has one number in all tasks: the lowest that is free in stasis and that none of them
+ * will use.  It is in no descriptor's way: those a task receives land at its lowest free numbers,
+ * in ascending order, and even with the channel among them none lands above where it has to go.
+ */
 static int make_channel(struct checkpoint *checkpoint)
 {
 	struct remote_channel *channel = &checkpoint->channel;
-	struct rlimit limit;
-	uint32_t number = 16;
+	struct rlimit limit = {0};
 	int ends[2];
 
-	tree_each_task (&checkpoint->tree, task)
-		for (size_t i = 0; i < task->fdinfo_count; i++)
-			if (task->fdinfo[i]->fd >= number)
-				number = task->fdinfo[i]->fd + 1;
+	getrlimit(RLIMIT_NOFILE, &limit);
+
+	uint64_t *taken = numbers_taken(checkpoint, limit.rlim_cur);
+
+	if (!taken)
+		return -EMFILE;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
 		return FAIL(errno, SUBJECT("restore"), NULL, "cannot make a socket pair: %s",
 			    strerror(errno));
 	channel->near = ends[0];
-	channel->far = fcntl(ends[1], F_DUPFD_CLOEXEC, number);
-	close(ends[1]);
-	if (channel->far < 0) {
-		getrlimit(RLIMIT_NOFILE, &limit);
-		return FAIL(EMFILE, SUBJECT("restore"), "raise the limit (ulimit -Hn) and try again",
-			    "a task has descriptor %u, above the limit of %llu open files here",
-			    number - 1, (unsigned long long)limit.rlim_cur);
+	channel->far = ends[1];
+	while (channel->far >= 0 && taken[channel->far / 64] >> channel->far % 64 & 1) {
+		int next = fcntl(channel->far, F_DUPFD_CLOEXEC, channel->far + 1);
+
+		close(channel->far);
+		channel->far = next;
 	}
+	if (channel->far < 0)
+		return FAIL(EMFILE, SUBJECT("restore"), "raise the limit (ulimit -Hn) and try again",
+			    "the tasks leave no number below %llu free for a descriptor",
+			    (unsigned long long)limit.rlim_cur);
 	channel->number = channel->far;
 	return 0;
 }
