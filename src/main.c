@@ -107,6 +107,9 @@ int main(int argc, char **argv)
 		help_print(&options);
 	else
 		error = run_logged(&options, error, argv);
+	/* Whoever fails says why; should it ever be forgotten, there is at least a word. */
+	if (error && !report_count())
+		FAIL(-error, SUBJECT("stasis"), "the log has more", "failed: %s", strerror(-error));
 	report_print();
 	report_clear();
 	log_close();

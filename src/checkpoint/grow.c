@@ -264,7 +264,10 @@ static int empty_root(struct checkpoint *checkpoint, struct remote *remote)
 	batch_call(&batch, SYS_munmap, 0, area);
 	batch_call(&batch, SYS_munmap, end, ARCH_TASK_SIZE - end);
 	error = batch_run(&batch);
-	if (!error)
+	if (error)
+		error = FAIL(-error, SUBJECT("pid %d", remote->tid), NULL,
+			     "cannot be made to issue system calls: %s", strerror(-error));
+	else
 		error = batch_check(&batch, "an empty process");
 	batch_end(&batch);
 	return error;
@@ -411,10 +414,13 @@ static int bear_orphans(struct checkpoint *checkpoint, struct task *task)
 		if (!first->lost_session || first->threads[0].remote.tid)
 			continue;
 		error = remote_syscall(task_leader(task), SYS_prctl, PR_SET_CHILD_SUBREAPER, 1);
-		if (!error)
-			error = start_helper(checkpoint, task, first->birth_sid, &helper, &thread);
+		if (error)
+			return FAIL(-error, task_subject(task), NULL,
+				    "cannot adopt its children again: %s", strerror(-error));
+		error = start_helper(checkpoint, task, first->birth_sid, &helper, &thread);
 		if (!error && remote_syscall(&thread.remote, SYS_setsid) != helper.pid)
-			error = -EPERM;
+			error = FAIL(EPERM, task_subject(first), NULL, "cannot make its session %d",
+				     first->birth_sid);
 		for (size_t k = i; k < task->child_count && !error; k++)
 			if (task->children[k]->lost_session &&
 			    task->children[k]->birth_sid == first->birth_sid)

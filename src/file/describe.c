@@ -126,6 +126,9 @@ static int describe(struct checkpoint *checkpoint, struct description *descripti
 
 	off_t position = lseek(description->fd, 0, SEEK_CUR);
 
+	if (position < 0 && errno != ESPIPE)
+		return FAIL(errno, description_subject(description), NULL,
+			    "its position cannot be read: %s", strerror(errno));
 	description->position = position < 0 ? 0 : position;
 	description->owner = owner_describe(checkpoint, description);
 	return description->owner ? kind->describe(checkpoint, description) : -EOPNOTSUPP;

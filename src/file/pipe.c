@@ -88,11 +88,12 @@ int pipe_check(struct checkpoint *checkpoint, struct description *description)
 /* ---- dump: contents ---------------------------------------------------------------------------
  */
 
-static uint32_t bytes_in(int fd)
+/* -1: not known. */
+static int bytes_in(int fd)
 {
-	int bytes = 0;
+	int bytes;
 
-	return ioctl(fd, FIONREAD, &bytes) < 0 ? 0 : bytes;
+	return ioctl(fd, FIONREAD, &bytes) < 0 ? -1 : bytes;
 }
 
 /* A pipe of our own with copies of everything that is in another: its reading end, or -errno. */
@@ -220,15 +221,15 @@ int pipe_store(struct checkpoint *checkpoint, struct description *description, e
 			from = each;
 
 	autofd int fd = file_fetch(from);
-	int size = fd < 0 ? fd : fcntl(fd, F_GETPIPE_SZ);
+	int size = fd < 0 ? fd : fcntl(fd, F_GETPIPE_SZ), bytes = size < 0 ? size : bytes_in(fd);
 
-	if (size < 0)
+	if (bytes < 0)
 		return FAIL(fd < 0 ? -fd : errno, description_subject(from), NULL,
 			    "the size of the pipe cannot be read");
 	if (!state->writer)
 		state->writer = image_create(checkpoint->images, type, 0);
 	entry.pipe_id = pipe_id(checkpoint, inode);
-	entry.bytes = bytes_in(fd);
+	entry.bytes = bytes;
 	entry.has_size = true;
 	entry.size = size;
 	if (entry.bytes)

@@ -152,10 +152,10 @@ static int describe_terminal(struct checkpoint *checkpoint, struct description *
 	int exclusive = 0;
 
 	if (ioctl(description->fd, TCGETS2, &termios) < 0 ||
-	    ioctl(description->fd, TIOCGWINSZ, &winsize) < 0)
+	    ioctl(description->fd, TIOCGWINSZ, &winsize) < 0 ||
+	    (ioctl(description->fd, TIOCGEXCL, &exclusive) < 0 && errno != ENOTTY))
 		return REFUSE(description_subject(description), "close it before the dump",
 			      "the terminal is gone: %s", strerror(errno));
-	ioctl(description->fd, TIOCGEXCL, &exclusive);
 	info->type = type_of(device);
 	info->exclusive = exclusive;
 	info->rdev = device;

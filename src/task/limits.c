@@ -51,7 +51,8 @@ static const struct limit *own_limits(void)
 	static bool known;
 
 	for (int i = 0; i < RLIM_NLIMITS && !known; i++)
-		syscall(SYS_prlimit64, 0, i, NULL, &limits[i]);
+		if (syscall(SYS_prlimit64, 0, i, NULL, &limits[i]) < 0)
+			limits[i].hard = RLIM64_INFINITY; /* then the attempt will tell */
 	known = true;
 	return limits;
 }
