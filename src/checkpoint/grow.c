@@ -659,19 +659,23 @@ int tree_end_zombies(struct checkpoint *checkpoint)
 
 void tree_close(struct checkpoint *checkpoint, bool failed)
 {
+	int status;
+
 	tree_each_task (&checkpoint->tree, task) {
 		if (failed && task->pidfd >= 0)
 			syscall(SYS_pidfd_send_signal, task->pidfd, SIGKILL, NULL, 0);
+		else if (failed && task->thread_count && task_leader(task)->seized)
+			kill(task->pid, SIGKILL); /* it failed while it was born */
 	}
-	/* The root is ours to wait for, and with it goes the last of them. */
 	tree_each_task (&checkpoint->tree, task) {
 		if (failed)
 			for (size_t i = task->thread_count; i-- > 0;)
 				remote_reap(&task->threads[i].remote);
 		fd_close(&task->pidfd);
 	}
+	/* Not for ever: of a thread that was cloned and never adopted, only our end lets go. */
 	if (failed && checkpoint->tree.count)
-		waitpid(checkpoint->tree.tasks[0]->pid, NULL, __WALL);
+		remote_wait(checkpoint->tree.tasks[0]->pid, &status);
 	if (checkpoint->channel.number) {
 		fd_close(&checkpoint->channel.near);
 		fd_close(&checkpoint->channel.far);

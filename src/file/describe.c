@@ -160,8 +160,12 @@ static struct description *describe_descriptor(struct checkpoint *checkpoint, st
 		return description;
 	state->spare = NULL;
 	description->fd = fd;
-	description->flags = fcntl(fd, F_GETFL);
-	*error = describe(checkpoint, description);
+	int flags = fcntl(fd, F_GETFL);
+
+	description->flags = flags;
+	*error = flags < 0 ? FAIL(errno, SUBJECT("%s, fd %d", task_subject(task).text, number), NULL,
+				  "its flags cannot be read: %s", strerror(errno)) :
+			     describe(checkpoint, description);
 	description->described = !*error;
 	description->fd = -1;
 	return description;

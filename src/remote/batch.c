@@ -18,6 +18,7 @@ int loop_start(struct remote *remote, const struct arch_regs *regs)
 {
 	/* All signals wait, but the bell; SIGKILL and SIGSTOP can't. */
 	uint64_t mask = ~0ull;
+	bool first = !remote->moved;
 	int error;
 
 	if (remote->bell)
@@ -26,13 +27,12 @@ int loop_start(struct remote *remote, const struct arch_regs *regs)
 	 * Registers before the mask: a thread that loses us in between goes through the loop and
 	 * takes its own mask back; the other way round it would keep ours.
 	 */
+	remote->moved = true;
 	error = arch_set_regs(remote->tid, regs);
 	if (error)
 		return error;
-	if (!remote->moved &&
-	    ptrace(PTRACE_SETSIGMASK, remote->tid, sizeof(mask), &mask) < 0)
+	if (first && ptrace(PTRACE_SETSIGMASK, remote->tid, sizeof(mask), &mask) < 0)
 		return -errno;
-	remote->moved = true;
 	return ptrace(remote->bell ? PTRACE_CONT : PTRACE_SYSCALL, remote->tid, 0, 0) < 0 ? -errno :
 											    0;
 }
