@@ -2,12 +2,14 @@
 #include "checkpoint/guardian.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "base/fd.h"
 
 static _Noreturn void guard(int leash, const int *pidfds, size_t count)
 {
@@ -20,6 +22,7 @@ static _Noreturn void guard(int leash, const int *pidfds, size_t count)
 	sigprocmask(SIG_SETMASK, &all, NULL);
 	setsid();
 	prctl(PR_SET_NAME, "stasis-guardian");
+	(void)!write(leash, "", 1); /* out of reach of whoever kills the group of stasis */
 	do
 		done = read(leash, &word, 1);
 	while (done < 0 && errno == EINTR);
@@ -32,8 +35,9 @@ static _Noreturn void guard(int leash, const int *pidfds, size_t count)
 int guardian_arm(struct guardian *guardian, const int *pidfds, size_t count)
 {
 	int ends[2];
+	char ready;
 
-	if (pipe2(ends, O_CLOEXEC) < 0)
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
 		return -errno;
 	guardian->pid = fork();
 	if (guardian->pid == 0) {
@@ -41,7 +45,8 @@ int guardian_arm(struct guardian *guardian, const int *pidfds, size_t count)
 		guard(ends[0], pidfds, count);
 	}
 	close(ends[0]);
-	if (guardian->pid < 0) {
+	/* Nothing is killed, and nothing let go, before it is ready. */
+	if (guardian->pid < 0 || fd_read_all(ends[1], &ready, 1)) {
 		close(ends[1]);
 		return -EAGAIN;
 	}
