@@ -37,7 +37,7 @@ struct arena *arena_new(void)
 
 	if (!arena)
 		die_of_memory();
-	arena->protobuf = (ProtobufCAllocator){ protobuf_alloc, protobuf_free, arena };
+	arena->protobuf = (ProtobufCAllocator){protobuf_alloc, protobuf_free, arena};
 	return arena;
 }
 

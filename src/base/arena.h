@@ -26,7 +26,7 @@ char *arena_strdup(struct arena *arena, const char *text);
 char *arena_printf(struct arena *arena, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
-#define arena_new_object(arena, type)	     ((type *)arena_alloc((arena), sizeof(type)))
+#define arena_new_object(arena, type)       ((type *)arena_alloc((arena), sizeof(type)))
 #define arena_new_array(arena, type, count) ((type *)arena_alloc((arena), sizeof(type) * (count)))
 
 /*

@@ -39,15 +39,15 @@ static inline void *array_grow_(void *items, size_t *room, size_t size)
 	({                                                                                         \
 		__auto_type array_ = (array);                                                      \
 		if (array_->count == array_->room)                                                 \
-			array_->items = array_grow_(array_->items, &array_->room,                  \
-						    sizeof(*array_->items));                       \
+			array_->items =                                                            \
+				array_grow_(array_->items, &array_->room, sizeof(*array_->items)); \
 		memset(&array_->items[array_->count], 0, sizeof(*array_->items));                  \
 		&array_->items[array_->count++];                                                   \
 	})
 
 #define array_each(array, item)                                                                    \
-	for (__auto_type item = (array)->items;                                                    \
-	     item && item < (array)->items + (array)->count; item++)
+	for (__auto_type item = (array)->items; item && item < (array)->items + (array)->count;    \
+	     item++)
 
 #define array_free(array)                                                                          \
 	({                                                                                         \

@@ -6,7 +6,7 @@
 #include <sys/types.h>
 
 /* An owned descriptor: `autofd int fd = open(...)` is closed when it goes out of scope. */
-#define autofd	 __attribute__((cleanup(fd_close_cleanup)))
+#define autofd   __attribute__((cleanup(fd_close_cleanup)))
 #define autofree __attribute__((cleanup(free_cleanup)))
 
 /* Closes *fd unless it is negative and sets it to -1; errno is kept. */
@@ -16,7 +16,8 @@ int fd_steal(int *fd);
 void fd_close_cleanup(int *fd);
 void free_cleanup(void *pointer_to_pointer);
 
-/* All of the bytes, however many calls that takes; 0 or a negative errno (-ENODATA: end of file). */
+/* All of the bytes, however many calls that takes; 0 or a negative errno (-ENODATA: end of file).
+ */
 int fd_write_all(int fd, const void *data, size_t size);
 int fd_pwrite_all(int fd, const void *data, size_t size, off_t offset);
 int fd_read_all(int fd, void *data, size_t size);
@@ -28,5 +29,6 @@ int fd_pread_all(int fd, void *data, size_t size, off_t offset);
  */
 int fd_read_file(int dirfd, const char *path, char **text, size_t *size);
 
-/* The target of a link, NUL-terminated, of any length, in memory the caller frees; NULL and errno. */
+/* The target of a link, NUL-terminated, of any length, in memory the caller frees; NULL and errno.
+ */
 char *fd_readlink(int dirfd, const char *path);

@@ -47,7 +47,7 @@ void *hash_get(const struct hash *hash, uint64_t key)
 
 static void grow(struct hash *hash)
 {
-	struct hash bigger = { .size = hash->size ? hash->size * 2 : 64, .count = hash->count };
+	struct hash bigger = {.size = hash->size ? hash->size * 2 : 64, .count = hash->count};
 
 	bigger.slots = calloc(bigger.size, sizeof(*bigger.slots));
 	if (!bigger.slots)
@@ -69,12 +69,12 @@ void *hash_put(struct hash *hash, uint64_t key, void *value)
 
 	if (!before)
 		hash->count++;
-	*slot = (struct hash_slot){ key, value };
+	*slot = (struct hash_slot){key, value};
 	return before;
 }
 
 void hash_free(struct hash *hash)
 {
 	free(hash->slots);
-	*hash = (struct hash){ 0 };
+	*hash = (struct hash){0};
 }

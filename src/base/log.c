@@ -18,7 +18,7 @@ static struct {
 	uint64_t start;
 	char *early; /* lines written before the log was opened */
 	size_t early_size;
-} the_log = { .fd = -1, .level = LOG_WARN };
+} the_log = {.fd = -1, .level = LOG_WARN};
 
 uint64_t now_us(void)
 {
@@ -60,7 +60,7 @@ int log_fd(void)
 
 void log_line(enum log_level level, const char *file, int line, const char *format, ...)
 {
-	static const char *const labels[] = { [LOG_ERROR] = "Error", [LOG_WARN] = "Warn " };
+	static const char *const labels[] = {[LOG_ERROR] = "Error", [LOG_WARN] = "Warn "};
 	char text[LINE_SIZE];
 	va_list list;
 
@@ -70,12 +70,13 @@ void log_line(enum log_level level, const char *file, int line, const char *form
 		the_log.start = now_us();
 
 	uint64_t age = now_us() - the_log.start;
-	size_t used = snprintf(text, sizeof(text), "(%02llu.%06llu) ",
-			       (unsigned long long)age / 1000000, (unsigned long long)age % 1000000);
+	size_t used =
+		snprintf(text, sizeof(text), "(%02llu.%06llu) ", (unsigned long long)age / 1000000,
+			 (unsigned long long)age % 1000000);
 
 	if (level <= LOG_WARN)
-		used += snprintf(text + used, sizeof(text) - used, "%s (%s:%d): ", labels[level], file,
-				 line);
+		used += snprintf(text + used, sizeof(text) - used, "%s (%s:%d): ", labels[level],
+				 file, line);
 	va_start(list, format);
 	used += vsnprintf(text + used, sizeof(text) - used, format, list);
 	va_end(list);

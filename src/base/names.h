@@ -42,5 +42,6 @@ const char *names_of(const struct names *names, uint64_t value, char buffer[NAME
 const char *open_flags_name(uint64_t flags, char buffer[NAMES_SIZE]);
 /* "SIGTERM", "SIGRTMIN+3" (of the C library's SIGRTMIN, 34), "signal 99". */
 const char *signal_name(int number, char buffer[NAMES_SIZE]);
-/* The signals of a mask (bit 0 is signal 1): "SIGINT SIGRTMIN+3", "all but SIGTRAP", "" for none. */
+/* The signals of a mask (bit 0 is signal 1): "SIGINT SIGRTMIN+3", "all but SIGTRAP", "" for none.
+ */
 const char *signal_set_name(uint64_t mask, char buffer[NAMES_SIZE]);

@@ -5,7 +5,7 @@
 
 struct phase phase_begin(const char *name, uint64_t *counter)
 {
-	return (struct phase){ .name = name, .begin = now_us(), .counter = counter };
+	return (struct phase){.name = name, .begin = now_us(), .counter = counter};
 }
 
 void phase_end(struct phase *phase)

@@ -9,7 +9,7 @@
  */
 struct phase {
 	const char *name;
-	uint64_t begin;	   /* now_us() */
+	uint64_t begin;    /* now_us() */
 	uint64_t *counter; /* microseconds are added here; may be NULL */
 };
 

@@ -20,7 +20,7 @@ struct subject {
 };
 
 struct problem {
-	int code; /* positive errno */
+	int code;                        /* positive errno */
 	char *subject, *reason, *remedy; /* remedy may be "" */
 };
 

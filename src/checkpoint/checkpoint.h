@@ -18,14 +18,14 @@ struct checkpoint {
 	int workdir; /* directory of logs, statistics and the pid file */
 	struct tree tree;
 	uint64_t own_namespaces[NAMESPACE_KINDS]; /* dump: inodes of stasis' own; 0: not read yet */
-	const char *root_cgroups; /* dump: /proc/PID/cgroup of the root */
+	const char *root_cgroups;                 /* dump: /proc/PID/cgroup of the root */
 	struct file_table files;
-	struct memory_state *memory; /* memory/'s own */
-	struct remote_channel channel;	/* restore: descriptors for the tasks */
-	bool root_is_child;		/* restore: stasis is the parent of the root */
-	uint64_t area;			/* restore: address of the area in all tasks, */
-	size_t area_threads;		/* and how many slots it has */
-	struct checkpoint_stats {	/* what stats-dump and stats-restore hold; microseconds */
+	struct memory_state *memory;   /* memory/'s own */
+	struct remote_channel channel; /* restore: descriptors for the tasks */
+	bool root_is_child;            /* restore: stasis is the parent of the root */
+	uint64_t area;                 /* restore: address of the area in all tasks, */
+	size_t area_threads;           /* and how many slots it has */
+	struct checkpoint_stats {      /* what stats-dump and stats-restore hold; microseconds */
 		uint64_t freezing_time, frozen_time, memdump_time, memwrite_time;
 		uint64_t pages_scanned, pages_written, shpages_scanned, shpages_written;
 		uint64_t forking_time, restore_time, pages_compared, pages_skipped_cow,

@@ -44,7 +44,7 @@ static bool can_be_asked(const struct task *task)
 /* And what only the task itself can tell. */
 static void survey_inside(struct checkpoint *checkpoint)
 {
-	ARRAY(struct thread *) threads = { 0 };
+	ARRAY(struct thread *) threads = {0};
 
 	tree_each_task (&checkpoint->tree, task)
 		for (size_t i = 0; can_be_asked(task) && i < task->thread_count; i++)
@@ -131,9 +131,9 @@ static int complete(struct checkpoint *checkpoint)
 static int dump_frozen(struct checkpoint *checkpoint)
 {
 	const struct options *options = checkpoint->options;
-	enum tree_end end = options->leave_running ? TREE_RUN :
-			    options->leave_stopped ? TREE_STOP :
-						     TREE_KILL;
+	enum tree_end end = options->leave_running   ? TREE_RUN
+			    : options->leave_stopped ? TREE_STOP
+						     : TREE_KILL;
 	struct phase frozen = phase_begin("frozen", &checkpoint->stats.frozen_time);
 	int released = 0, error = survey(checkpoint);
 
@@ -179,7 +179,7 @@ static void close_all(struct checkpoint *checkpoint, bool failed)
 
 int checkpoint_dump(const struct options *options)
 {
-	struct checkpoint checkpoint = { .options = options, .arena = arena_new() };
+	struct checkpoint checkpoint = {.options = options, .arena = arena_new()};
 	int error = images_open(&checkpoint, true);
 
 	if (!error)
@@ -196,8 +196,8 @@ int checkpoint_dump(const struct options *options)
 
 int checkpoint_check(const struct options *options)
 {
-	struct checkpoint checkpoint = { .options = options, .arena = arena_new(), .images = -1,
-					 .workdir = -1 };
+	struct checkpoint checkpoint = {
+		.options = options, .arena = arena_new(), .images = -1, .workdir = -1};
 	int error = freeze(&checkpoint);
 
 	if (!error) {

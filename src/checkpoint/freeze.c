@@ -86,7 +86,7 @@ static int seize_threads(struct checkpoint *checkpoint, struct task *task, const
 
 		struct thread *thread = &task->threads[count];
 
-		*thread = (struct thread){ .task = task, .tid = tid };
+		*thread = (struct thread){.task = task, .tid = tid};
 		error = remote_seize(&thread->remote, tid, 0);
 		if (!error)
 			count++;
@@ -119,7 +119,7 @@ static int seize_threads(struct checkpoint *checkpoint, struct task *task, const
 
 static int freeze_threads(struct checkpoint *checkpoint, struct task *task)
 {
-	pid_array tids = { 0 };
+	pid_array tids = {0};
 	int error = 0;
 
 	while (!error && count_threads(task) != task->thread_count) {
@@ -161,8 +161,8 @@ static int report_seize(struct task *task, int error)
 		return REFUSE(SUBJECT("pid %d", task->pid), "use a 64-bit build of the program",
 			      "it is a 32-bit program");
 	if (error == -ESRCH)
-		return FAIL(ESRCH, SUBJECT("pid %d", task->pid), "dump again what is left of the tree",
-			    "it ended while it was frozen");
+		return FAIL(ESRCH, SUBJECT("pid %d", task->pid),
+			    "dump again what is left of the tree", "it ended while it was frozen");
 	return FAIL(-error, SUBJECT("pid %d", task->pid), NULL, "cannot be frozen: %s",
 		    strerror(-error));
 }
@@ -172,7 +172,7 @@ static int freeze_leader(struct checkpoint *checkpoint, struct task *task)
 	struct thread *leader = arena_new_object(checkpoint->arena, struct thread);
 	int error;
 
-	*leader = (struct thread){ .task = task, .tid = task->pid };
+	*leader = (struct thread){.task = task, .tid = task->pid};
 	leader->core = ARENA_MESSAGE(checkpoint->arena, core_entry, CoreEntry);
 	task->threads = leader;
 	task->thread_count = 1;
@@ -234,9 +234,10 @@ static int describe_frozen(struct task *task)
 		       stat.exit_signal);
 	if (task->state == TASK_DEAD)
 		return 0;
-	task->space = (struct remote_space){ .pid = task->pid, .ignored = status.ignored,
-					     .caught = status.caught,
-					     .pending = status.shared_pending };
+	task->space = (struct remote_space){.pid = task->pid,
+					    .ignored = status.ignored,
+					    .caught = status.caught,
+					    .pending = status.shared_pending};
 	proc_status_free(&status);
 	settle_threads(task, status.seccomp);
 	return 0;
@@ -260,7 +261,7 @@ static int freeze_task(struct checkpoint *checkpoint, pid_t pid, struct task *pa
 	char path[32];
 	int error;
 
-	*task = (struct task){ .pid = pid, .parent = parent, .state = TASK_ALIVE, .pidfd = -1 };
+	*task = (struct task){.pid = pid, .parent = parent, .state = TASK_ALIVE, .pidfd = -1};
 	snprintf(path, sizeof(path), "/proc/%d", pid);
 	task->proc = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (task->proc < 0)
@@ -346,7 +347,8 @@ static void link_tree(struct checkpoint *checkpoint)
 			task->threads[i].task = task;
 	}
 	tree_each_task (tree, task) {
-		task->children = arena_new_array(checkpoint->arena, struct task *, task->child_count);
+		task->children =
+			arena_new_array(checkpoint->arena, struct task *, task->child_count);
 		task->child_count = 0;
 	}
 	tree_each_task (tree, task)
@@ -357,19 +359,20 @@ static void link_tree(struct checkpoint *checkpoint)
 int tree_freeze(struct checkpoint *checkpoint, pid_t root)
 {
 	struct tree *tree = &checkpoint->tree;
-	task_array tasks = { 0 };
+	task_array tasks = {0};
 	struct task *first = NULL;
 	int error;
 
 	remote_deadline(checkpoint->options->timeout);
-	error = root == getpid() ? FAIL(EINVAL, SUBJECT("pid %d", root), NULL,
-					"stasis cannot dump itself") :
-				   freeze_task(checkpoint, root, NULL, &first);
+	error = root == getpid()
+			? FAIL(EINVAL, SUBJECT("pid %d", root), NULL, "stasis cannot dump itself")
+			: freeze_task(checkpoint, root, NULL, &first);
 	if (error == 1)
-		error = FAIL(ESRCH, SUBJECT("pid %d", root), "give the pid of a running process to -t",
-			     "there is no such process");
+		error = FAIL(ESRCH, SUBJECT("pid %d", root),
+			     "give the pid of a running process to -t", "there is no such process");
 	if (!error && first->state == TASK_DEAD)
-		error = FAIL(ESRCH, SUBJECT("pid %d", root), NULL, "it is a zombie: nothing is left of it");
+		error = FAIL(ESRCH, SUBJECT("pid %d", root), NULL,
+			     "it is a zombie: nothing is left of it");
 	if (first) {
 		hash_put(&tree->by_pid, root, first);
 		*(struct task **)array_push(&tasks) = first;
@@ -385,7 +388,8 @@ int tree_freeze(struct checkpoint *checkpoint, pid_t root)
 				error = add_children(checkpoint, tasks.items[i], &tasks);
 	}
 	remote_deadline(0);
-	tree->tasks = arena_copy(checkpoint->arena, tasks.items, tasks.count * sizeof(*tasks.items));
+	tree->tasks =
+		arena_copy(checkpoint->arena, tasks.items, tasks.count * sizeof(*tasks.items));
 	tree->count = tasks.count;
 	array_free(&tasks);
 	link_tree(checkpoint);
@@ -396,8 +400,8 @@ int tree_freeze(struct checkpoint *checkpoint, pid_t root)
 
 static struct remote **remotes_of(struct checkpoint *checkpoint, struct task *task)
 {
-	struct remote **remotes = arena_new_array(checkpoint->arena, struct remote *,
-						  task->thread_count);
+	struct remote **remotes =
+		arena_new_array(checkpoint->arena, struct remote *, task->thread_count);
 
 	for (size_t i = 0; i < task->thread_count; i++)
 		remotes[i] = &task->threads[i].remote;
@@ -412,8 +416,8 @@ int tree_open(struct checkpoint *checkpoint)
 		/* Without its mappings, where its vdso is is not known either. */
 		if (task->state == TASK_DEAD || task->no_batches || !task->mm)
 			continue;
-		int error = remote_open(&task->space, remotes_of(checkpoint, task),
-					task->thread_count);
+		int error =
+			remote_open(&task->space, remotes_of(checkpoint, task), task->thread_count);
 
 		if (error)
 			result = error;
@@ -426,7 +430,8 @@ static int release_task(struct checkpoint *checkpoint, struct task *task, enum t
 	int error = 0;
 
 	if (task->space.code)
-		error = remote_close(&task->space, remotes_of(checkpoint, task), task->thread_count);
+		error = remote_close(&task->space, remotes_of(checkpoint, task),
+				     task->thread_count);
 	/* Killed meanwhile: there is nothing to let go. */
 	if (error == -ESRCH)
 		error = 0;
@@ -445,7 +450,7 @@ static int release_task(struct checkpoint *checkpoint, struct task *task, enum t
 static int kill_tree(struct checkpoint *checkpoint)
 {
 	struct tree *tree = &checkpoint->tree;
-	struct guardian guardian = { 0 };
+	struct guardian guardian = {0};
 	int error = 0;
 
 	if (tree->count > 1) {

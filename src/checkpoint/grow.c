@@ -25,8 +25,10 @@
 #include "checkpoint/checkpoint.h"
 #include "memory/memory.h"
 
-enum { NEWBORN_OPTIONS = PTRACE_O_EXITKILL | PTRACE_O_TRACECLONE | PTRACE_O_TRACEFORK |
-			 PTRACE_O_TRACEVFORK };
+enum {
+	NEWBORN_OPTIONS =
+		PTRACE_O_EXITKILL | PTRACE_O_TRACECLONE | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK
+};
 
 static int cannot_clone(pid_t pid, int error)
 {
@@ -97,7 +99,8 @@ static int make_channel(struct checkpoint *checkpoint)
 		channel->far = next;
 	}
 	if (channel->far < 0)
-		return FAIL(EMFILE, SUBJECT("restore"), "raise the limit (ulimit -Hn) and try again",
+		return FAIL(EMFILE, SUBJECT("restore"),
+			    "raise the limit (ulimit -Hn) and try again",
 			    "the tasks leave no number below %llu free for a descriptor",
 			    (unsigned long long)limit.rlim_cur);
 	channel->number = channel->far;
@@ -141,10 +144,11 @@ static int make_area(struct checkpoint *checkpoint)
 static int choose_bell(const struct thread *thread)
 {
 	const SignalQueueEntry *queues[] = {
-		thread->core && thread->core->thread_core ? thread->core->thread_core->signals_p : NULL,
-		thread->task && thread->task->threads[0].core && thread->task->threads[0].core->tc ?
-			thread->task->threads[0].core->tc->signals_s :
-			NULL,
+		thread->core && thread->core->thread_core ? thread->core->thread_core->signals_p
+							  : NULL,
+		thread->task && thread->task->threads[0].core && thread->task->threads[0].core->tc
+			? thread->task->threads[0].core->tc->signals_s
+			: NULL,
 	};
 	uint64_t taken = 1ull << (SIGKILL - 1) | 1ull << (SIGSTOP - 1) | 1ull << (SIGCONT - 1);
 
@@ -166,12 +170,13 @@ static int choose_bell(const struct thread *thread)
 	return 0; /* call by call, then */
 }
 
-static void use_area(struct checkpoint *checkpoint, struct thread *thread, struct remote_space *space,
-		     size_t slot)
+static void use_area(struct checkpoint *checkpoint, struct thread *thread,
+		     struct remote_space *space, size_t slot)
 {
 	if (slot == 0)
 		*space = (struct remote_space){
-			.pid = thread->tid, .area = checkpoint->area,
+			.pid = thread->tid,
+			.area = checkpoint->area,
 			.area_size = remote_area_size(checkpoint->area_threads),
 			.code = checkpoint->area + remote_area_code(checkpoint->area_threads),
 		};
@@ -193,8 +198,8 @@ static _Noreturn void wait_to_be_seized(int life, int ours)
 /* 0, or the negative errno of clone3; does not return in the newborn. */
 static int clone_newborn(struct checkpoint *checkpoint, pid_t pid, const int life[2])
 {
-	struct clone_args args = { .exit_signal = SIGCHLD, .set_tid = (uintptr_t)&pid,
-				   .set_tid_size = 1 };
+	struct clone_args args = {
+		.exit_signal = SIGCHLD, .set_tid = (uintptr_t)&pid, .set_tid_size = 1};
 
 	if (checkpoint->options->restore_sibling) {
 		args.flags |= CLONE_PARENT;
@@ -249,7 +254,7 @@ static int empty_root(struct checkpoint *checkpoint, struct remote *remote)
 {
 	uint64_t area = checkpoint->area, end = area + remote->space->area_size;
 	int channel = checkpoint->channel.number;
-	struct __ptrace_rseq_configuration rseq = { 0 };
+	struct __ptrace_rseq_configuration rseq = {0};
 	struct batch batch;
 	int error;
 
@@ -279,7 +284,8 @@ static int bear_root(struct checkpoint *checkpoint, struct task *root)
 	int life[2], error;
 
 	if (pipe2(life, O_CLOEXEC) < 0)
-		return FAIL(errno, SUBJECT("restore"), NULL, "cannot make a pipe: %s", strerror(errno));
+		return FAIL(errno, SUBJECT("restore"), NULL, "cannot make a pipe: %s",
+			    strerror(errno));
 	error = clone_root(checkpoint, root, life);
 	if (error) {
 		error = cannot_clone(root->pid, error);
@@ -305,7 +311,7 @@ static int bear(struct checkpoint *checkpoint, struct remote *parent, struct thr
 		struct remote_space *space)
 {
 	pid_t pid = newborn->tid;
-	struct clone_args args = { .exit_signal = SIGCHLD, .set_tid_size = 1 };
+	struct clone_args args = {.exit_signal = SIGCHLD, .set_tid_size = 1};
 	struct batch batch;
 	int error;
 
@@ -335,9 +341,9 @@ static int bear_task(struct checkpoint *checkpoint, struct remote *parent, struc
 
 static int bear_threads(struct checkpoint *checkpoint, struct task *task)
 {
-	struct clone_args args = { .flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND |
-					    CLONE_THREAD | CLONE_SYSVSEM,
-				   .set_tid_size = 1 };
+	struct clone_args args = {.flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND |
+					   CLONE_THREAD | CLONE_SYSVSEM,
+				  .set_tid_size = 1};
 	struct batch batch;
 	int error = 0;
 
@@ -354,8 +360,9 @@ static int bear_threads(struct checkpoint *checkpoint, struct task *task)
 		for (size_t k = first; k < i && !error; k++) {
 			struct thread *thread = &task->threads[k];
 
-			error = batch_result(&batch, k - first) < 0 ? (int)batch_result(&batch, k - first) :
-								     0;
+			error = batch_result(&batch, k - first) < 0
+					? (int)batch_result(&batch, k - first)
+					: 0;
 			if (!error)
 				error = remote_adopt(&thread->remote, thread->tid);
 			if (error)
@@ -374,9 +381,9 @@ static int bear_threads(struct checkpoint *checkpoint, struct task *task)
 static int start_helper(struct checkpoint *checkpoint, struct task *parent, pid_t pid,
 			struct task *helper, struct thread *thread)
 {
-	*helper = (struct task){ .pid = pid, .threads = thread, .thread_count = 1, .pidfd = -1,
-				 .proc = -1 };
-	*thread = (struct thread){ .task = helper, .tid = pid };
+	*helper = (struct task){
+		.pid = pid, .threads = thread, .thread_count = 1, .pidfd = -1, .proc = -1};
+	*thread = (struct thread){.task = helper, .tid = pid};
 	return bear(checkpoint, task_leader(parent), thread, &helper->space);
 }
 
@@ -435,7 +442,8 @@ static int bear_orphans(struct checkpoint *checkpoint, struct task *task)
 
 /* ---- the tree ----------------------------------------------------------------------------- */
 
-static int bear_children(struct checkpoint *checkpoint, struct task *task, bool early, bool inheriting)
+static int bear_children(struct checkpoint *checkpoint, struct task *task, bool early,
+			 bool inheriting)
 {
 	for (size_t i = 0; i < task->child_count; i++) {
 		struct task *child = task->children[i];
@@ -466,9 +474,10 @@ static int make_session(struct task *task)
 	if (task->sid != task->pid)
 		return 0;
 	sid = remote_syscall(task_leader(task), SYS_setsid);
-	return sid == task->sid ? 0 :
-				  FAIL(sid < 0 ? -sid : EIO, task_subject(task), NULL,
-				       "cannot make its session: %s", strerror(sid < 0 ? -sid : EIO));
+	return sid == task->sid
+		       ? 0
+		       : FAIL(sid < 0 ? -sid : EIO, task_subject(task), NULL,
+			      "cannot make its session: %s", strerror(sid < 0 ? -sid : EIO));
 }
 
 /*
@@ -533,9 +542,9 @@ static int set_group(struct task *task, pid_t pgid)
 {
 	int64_t result = remote_syscall(task_leader(task), SYS_setpgid, 0, pgid);
 
-	return result == 0 ? 0 :
-			     FAIL(-result, task_subject(task), NULL, "cannot join process group %d: %s",
-				  pgid, strerror(-result));
+	return result == 0 ? 0
+			   : FAIL(-result, task_subject(task), NULL,
+				  "cannot join process group %d: %s", pgid, strerror(-result));
 }
 
 /* In a shell job, the group of the root is the one that stasis itself runs in. */
@@ -580,8 +589,8 @@ int tree_group(struct checkpoint *checkpoint)
 
 		struct task *leader = hash_get(&tree->by_pid, task->pgid);
 
-		error = leader && leader->pid == task->pgid ? set_group(task, task->pgid) :
-							      join_lost_group(checkpoint, task, i);
+		error = leader && leader->pid == task->pgid ? set_group(task, task->pgid)
+							    : join_lost_group(checkpoint, task, i);
 	}
 	return error;
 }
@@ -595,15 +604,15 @@ static int end_by_signal(struct task *task, int signo)
 	struct remote *remote = task_leader(task);
 	uint64_t none = 0;
 	struct batch batch;
-	uint64_t action[4] = { 0 }; /* SIG_DFL */
+	uint64_t action[4] = {0}; /* SIG_DFL */
 	int status = 0, error;
 
 	batch_begin(&batch, remote);
 	/* No core dump, not even one that a helper of the system would take. */
 	batch_call(&batch, SYS_prctl, PR_SET_DUMPABLE, 0);
 	if (signo != SIGKILL && signo != SIGSTOP)
-		batch_call(&batch, SYS_rt_sigaction, signo, batch_input(&batch, action, sizeof(action)), 0,
-			   8);
+		batch_call(&batch, SYS_rt_sigaction, signo,
+			   batch_input(&batch, action, sizeof(action)), 0, 8);
 	error = batch_run(&batch);
 	batch_end(&batch);
 	if (error)
@@ -615,7 +624,8 @@ static int end_by_signal(struct task *task, int signo)
 	if (ptrace(PTRACE_CONT, remote->tid, 0, 0) < 0 && errno != ESRCH)
 		return -errno;
 	/* Not for ever: of a damaged image, the signal may be one that does not kill. */
-	for (int stops = 0; stops < MOST_STOPS && !(error = remote_wait(remote->tid, &status)); stops++)
+	for (int stops = 0; stops < MOST_STOPS && !(error = remote_wait(remote->tid, &status));
+	     stops++)
 		if (ptrace(PTRACE_CONT, remote->tid, 0, status >> 16 ? 0 : WSTOPSIG(status)) < 0)
 			return -errno;
 	if (error != -ESRCH || !WIFSIGNALED(status) || WTERMSIG(status) != signo)
@@ -627,7 +637,7 @@ static int end_by_signal(struct task *task, int signo)
 static int end_zombie(struct task *task)
 {
 	uint32_t status = task->threads[0].core->tc->exit_code;
-	char name[16] = { 0 };
+	char name[16] = {0};
 	struct batch batch;
 	int error;
 
@@ -637,11 +647,11 @@ static int end_zombie(struct task *task)
 	error = batch_run(&batch);
 	batch_end(&batch);
 	if (!error)
-		error = status & 0x7f ? end_by_signal(task, status & 0x7f) :
-					end_by_exit(task_leader(task), status >> 8 & 0xff);
+		error = status & 0x7f ? end_by_signal(task, status & 0x7f)
+				      : end_by_exit(task_leader(task), status >> 8 & 0xff);
 	return error ? FAIL(-error, task_subject(task), NULL, "cannot be made a zombie again: %s",
-			    strerror(-error)) :
-		       0;
+			    strerror(-error))
+		     : 0;
 }
 
 int tree_end_zombies(struct checkpoint *checkpoint)

@@ -19,10 +19,10 @@ static const struct kind {
 	size_t id; /* offset in TaskKobjIdsEntry */
 	bool threads_may_differ;
 } kinds[] = {
-	{ KCMP_VM, "its address space", offsetof(TaskKobjIdsEntry, vm_id), false },
-	{ KCMP_FILES, "its table of descriptors", offsetof(TaskKobjIdsEntry, files_id), true },
-	{ KCMP_FS, "its working directory and root", offsetof(TaskKobjIdsEntry, fs_id), true },
-	{ KCMP_SIGHAND, "its signal actions", offsetof(TaskKobjIdsEntry, sighand_id), false },
+	{KCMP_VM, "its address space", offsetof(TaskKobjIdsEntry, vm_id), false},
+	{KCMP_FILES, "its table of descriptors", offsetof(TaskKobjIdsEntry, files_id), true},
+	{KCMP_FS, "its working directory and root", offsetof(TaskKobjIdsEntry, fs_id), true},
+	{KCMP_SIGHAND, "its signal actions", offsetof(TaskKobjIdsEntry, sighand_id), false},
 };
 
 /* -1, 0, 1: kcmp's order, total for one boot; -2 and errno: not known. */
@@ -76,14 +76,16 @@ static int describe_kind(struct checkpoint *checkpoint, const struct kind *kind)
 		error = find_place(sorted, count, task, kind->type, &place, &same);
 		if (error) {
 			result = FAIL(-error, task_subject(task), "the kernel needs CONFIG_KCMP",
-				      "cannot compare it with other processes: %s", strerror(-error));
+				      "cannot compare it with other processes: %s",
+				      strerror(-error));
 			task->no_batches = true;
 			continue;
 		}
 		if (same) {
-			result = REFUSE(task_subject(task),
-					"programs that use clone() this way cannot be checkpointed yet",
-					"it shares %s with pid %d", kind->what, same->pid);
+			result = REFUSE(
+				task_subject(task),
+				"programs that use clone() this way cannot be checkpointed yet",
+				"it shares %s with pid %d", kind->what, same->pid);
 			/* One loop and one area per address space. */
 			task->no_batches |= kind->type == KCMP_VM;
 			continue;
@@ -101,9 +103,11 @@ static int check_threads(struct task *task)
 	for (size_t k = 0; k < sizeof(kinds) / sizeof(*kinds); k++)
 		for (size_t i = 1; kinds[k].threads_may_differ && i < task->thread_count; i++)
 			if (compare(task->pid, task->threads[i].tid, kinds[k].type))
-				return REFUSE(SUBJECT("thread %d of pid %d", task->threads[i].tid, task->pid),
+				return REFUSE(SUBJECT("thread %d of pid %d", task->threads[i].tid,
+						      task->pid),
 					      "threads that unshare(2) cannot be checkpointed yet",
-					      "it does not share %s with its process", kinds[k].what);
+					      "it does not share %s with its process",
+					      kinds[k].what);
 	return 0;
 }
 

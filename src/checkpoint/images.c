@@ -31,8 +31,8 @@ int images_open(struct checkpoint *checkpoint, bool to_write)
 	checkpoint->images = open(images, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (checkpoint->images < 0)
 		return FAIL(errno, SUBJECT("images directory %s", images),
-			    to_write ? "make the directory, or give another with -D" :
-				       "give the directory of a checkpoint with -D",
+			    to_write ? "make the directory, or give another with -D"
+				     : "give the directory of a checkpoint with -D",
 			    "cannot be opened: %s", strerror(errno));
 	if (to_write && faccessat(checkpoint->images, ".", W_OK, AT_EACCESS) < 0)
 		return FAIL(errno, SUBJECT("images directory %s", images), "give another with -D",
@@ -71,7 +71,8 @@ static int write_task(struct checkpoint *checkpoint, struct task *task)
 	int dir = checkpoint->images, error = 0;
 
 	for (size_t i = 0; i < task->thread_count && !error; i++)
-		error = image_write_one(dir, IMAGE_CORE, task->threads[i].tid, task->threads[i].core);
+		error = image_write_one(dir, IMAGE_CORE, task->threads[i].tid,
+					task->threads[i].core);
 	if (error || task->state == TASK_DEAD)
 		return error;
 
@@ -154,13 +155,14 @@ static int missing(struct task *task, enum image_type type, unsigned long id)
 static int read_inventory(struct checkpoint *checkpoint)
 {
 	InventoryEntry *entry = NULL;
-	int error = image_read_one(checkpoint->images, IMAGE_INVENTORY, 0, checkpoint->arena, &entry);
+	int error =
+		image_read_one(checkpoint->images, IMAGE_INVENTORY, 0, checkpoint->arena, &entry);
 
 	if (error == -ENOENT)
 		return FAIL(ENOENT,
-			    SUBJECT("images directory %s", checkpoint->options->images_dir ?
-								   checkpoint->options->images_dir :
-								   "."),
+			    SUBJECT("images directory %s", checkpoint->options->images_dir
+								   ? checkpoint->options->images_dir
+								   : "."),
 			    "give the directory of a finished dump with -D",
 			    "is not a checkpoint: it has no inventory.img");
 	if (error)
@@ -184,15 +186,21 @@ static int add_task(struct checkpoint *checkpoint, const PstreeEntry *entry, str
 	struct task *task = arena_new_object(checkpoint->arena, struct task);
 	bool root = !tree->by_pid.count;
 
-	*task = (struct task){ .pid = entry->pid, .ppid = entry->ppid, .pgid = entry->pgid,
-			       .sid = entry->sid, .state = TASK_ALIVE, .pidfd = -1, .proc = -1 };
+	*task = (struct task){.pid = entry->pid,
+			      .ppid = entry->ppid,
+			      .pgid = entry->pgid,
+			      .sid = entry->sid,
+			      .state = TASK_ALIVE,
+			      .pidfd = -1,
+			      .proc = -1};
 	if (task->pid <= 0 || task->pgid < 0 || task->sid < 0 || entry->n_threads < 1 ||
 	    (entry->n_threads > 1 && entry->threads[0] != entry->pid))
 		return corrupt("pstree.img", "an entry makes no sense: pid", entry->pid);
 	if (!root) {
 		task->parent = hash_get(&tree->by_pid, task->ppid);
 		if (!task->parent)
-			return corrupt("pstree.img", "a task has no parent before it: pid", entry->pid);
+			return corrupt("pstree.img", "a task has no parent before it: pid",
+				       entry->pid);
 		task->parent->child_count++;
 	}
 	task->thread_count = entry->n_threads;
@@ -201,7 +209,7 @@ static int add_task(struct checkpoint *checkpoint, const PstreeEntry *entry, str
 		/* The leader has the task's id; CRIU 4.3 leaves a zombie's only entry undefined. */
 		pid_t tid = i ? (pid_t)entry->threads[i] : task->pid;
 
-		task->threads[i] = (struct thread){ .task = task, .tid = tid };
+		task->threads[i] = (struct thread){.task = task, .tid = tid};
 		/* Ids of threads and of processes are of one kind: none may come twice. */
 		if (tid <= 0 || hash_put(&tree->by_pid, tid, task))
 			return corrupt("pstree.img", "an id comes twice or is none", tid);
@@ -213,7 +221,7 @@ static int add_task(struct checkpoint *checkpoint, const PstreeEntry *entry, str
 static int read_pstree(struct checkpoint *checkpoint)
 {
 	struct image_reader *reader = NULL;
-	ARRAY(struct task *) tasks = { 0 };
+	ARRAY(struct task *) tasks = {0};
 	PstreeEntry *entry;
 	int got = image_open(checkpoint->images, IMAGE_PSTREE, 0, checkpoint->arena, &reader);
 
@@ -234,7 +242,8 @@ static int read_pstree(struct checkpoint *checkpoint)
 	array_free(&tasks);
 
 	tree_each_task (&checkpoint->tree, task) {
-		task->children = arena_new_array(checkpoint->arena, struct task *, task->child_count);
+		task->children =
+			arena_new_array(checkpoint->arena, struct task *, task->child_count);
 		task->child_count = 0;
 		if (task->parent)
 			task->parent->children[task->parent->child_count++] = task;
@@ -268,9 +277,11 @@ static int read_cores(struct checkpoint *checkpoint, struct task *task)
 			return corrupt(name, "has no task's part: pid", task->pid);
 		if (i == 0)
 			task->state = thread->core->tc->task_state;
-		if (task->state != TASK_ALIVE && task->state != TASK_DEAD && task->state != TASK_STOPPED)
+		if (task->state != TASK_ALIVE && task->state != TASK_DEAD &&
+		    task->state != TASK_STOPPED)
 			return corrupt(name, "is of a task in an unknown state", task->state);
-		if (task->state != TASK_DEAD && (!thread->core->thread_core || !thread->core->thread_info))
+		if (task->state != TASK_DEAD &&
+		    (!thread->core->thread_core || !thread->core->thread_info))
 			return corrupt(name, "has no thread's part: tid", thread->tid);
 	}
 	return 0;
@@ -278,7 +289,7 @@ static int read_cores(struct checkpoint *checkpoint, struct task *task)
 
 static int read_fdinfo(struct checkpoint *checkpoint, struct task *task, uint32_t id)
 {
-	ARRAY(FdinfoEntry *) entries = { 0 };
+	ARRAY(FdinfoEntry *) entries = {0};
 	struct image_reader *reader = NULL;
 	FdinfoEntry *entry;
 	int got = image_open(checkpoint->images, IMAGE_FDINFO, id, checkpoint->arena, &reader);
@@ -291,8 +302,8 @@ static int read_fdinfo(struct checkpoint *checkpoint, struct task *task, uint32_
 	}
 	image_close(reader);
 	task->fdinfo_count = entries.count;
-	task->fdinfo =
-		arena_copy(checkpoint->arena, entries.items, entries.count * sizeof(*entries.items));
+	task->fdinfo = arena_copy(checkpoint->arena, entries.items,
+				  entries.count * sizeof(*entries.items));
 	array_free(&entries);
 	return got;
 }
@@ -306,7 +317,8 @@ static int read_task(struct checkpoint *checkpoint, struct task *task)
 		return error;
 	if (task->state == TASK_DEAD) {
 		if (!task->parent || task->child_count || task->thread_count > 1)
-			return corrupt("pstree.img", "a zombie is the root, or has children or threads: pid",
+			return corrupt("pstree.img",
+				       "a zombie is the root, or has children or threads: pid",
 				       task->pid);
 		return 0;
 	}

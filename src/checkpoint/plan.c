@@ -22,10 +22,11 @@ static bool adopts_orphans(const struct task *task)
 
 static int refuse_session(const struct task *task)
 {
-	return REFUSE(task_subject(task), "checkpoint the whole session: give its leader to -t",
-		      "its session %d has no leader in the tree, and none of its ancestors can have "
-		      "been in it",
-		      task->sid);
+	return REFUSE(
+		task_subject(task), "checkpoint the whole session: give its leader to -t",
+		"its session %d has no leader in the tree, and none of its ancestors can have "
+		"been in it",
+		task->sid);
 }
 
 /* What a child's session asks of its parent. */
@@ -70,10 +71,10 @@ int tree_plan(struct tree *tree, bool shell_job)
 
 	/* Session 0: its leader is in another pid namespace. */
 	if ((root->birth_sid || !root->sid) && !shell_job)
-		result = REFUSE(task_subject(root),
-				"use --shell-job to have it restored in the session of the terminal "
-				"stasis runs in, or start the program with setsid",
-				"it is part of session %d, whose leader is not in the tree",
-				root->sid);
+		result = REFUSE(
+			task_subject(root),
+			"use --shell-job to have it restored in the session of the terminal "
+			"stasis runs in, or start the program with setsid",
+			"it is part of session %d, whose leader is not in the tree", root->sid);
 	return result;
 }

@@ -51,9 +51,10 @@ static int check_ids(struct checkpoint *checkpoint)
 			if (!state)
 				continue;
 			result = FAIL(EEXIST, SUBJECT("pid %d", task->threads[i].tid),
-				      state == 'Z' ? "let its parent wait for it, or end the parent" :
-						     "end the process that has it, or restore in a new "
-						     "pid namespace (unshare --pid)",
+				      state == 'Z'
+					      ? "let its parent wait for it, or end the parent"
+					      : "end the process that has it, or restore in a new "
+						"pid namespace (unshare --pid)",
 				      "cannot be restored: the id is taken%s",
 				      state == 'Z' ? " by a zombie" : "");
 		}
@@ -95,8 +96,8 @@ static int restore_files(struct checkpoint *checkpoint)
 
 static int close_area(struct checkpoint *checkpoint, struct task *task)
 {
-	struct remote **remotes = arena_new_array(checkpoint->arena, struct remote *,
-						  task->thread_count);
+	struct remote **remotes =
+		arena_new_array(checkpoint->arena, struct remote *, task->thread_count);
 
 	for (size_t i = 0; i < task->thread_count; i++)
 		remotes[i] = &task->threads[i].remote;
@@ -106,8 +107,8 @@ static int close_area(struct checkpoint *checkpoint, struct task *task)
 	int error = remote_close(&task->space, remotes, task->thread_count);
 
 	return error == -ESRCH ? FAIL(ESRCH, task_subject(task), "restore again",
-				      "it was killed while it was restored") :
-				 error;
+				      "it was killed while it was restored")
+			       : error;
 }
 
 /*
@@ -169,12 +170,13 @@ static int write_pidfile(struct checkpoint *checkpoint)
 		return 0;
 
 	int length = snprintf(text, sizeof(text), "%d", checkpoint->tree.tasks[0]->pid);
-	autofd int fd = openat(checkpoint->workdir, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	autofd int fd =
+		openat(checkpoint->workdir, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	int error = fd < 0 ? -errno : fd_write_all(fd, text, length);
 
 	return error ? FAIL(-error, SUBJECT("pid file %s", name), "give another with --pidfile",
-			    "cannot be written: %s", strerror(-error)) :
-		       0;
+			    "cannot be written: %s", strerror(-error))
+		     : 0;
 }
 
 static int arm_guardian(struct checkpoint *checkpoint, struct guardian *guardian)
@@ -188,8 +190,8 @@ static int arm_guardian(struct checkpoint *checkpoint, struct guardian *guardian
 		pidfds[count++] = task->pidfd;
 	error = guardian_arm(guardian, pidfds, count);
 	return error ? FAIL(-error, SUBJECT("restore"), NULL, "cannot start the guardian: %s",
-			    strerror(-error)) :
-		       0;
+			    strerror(-error))
+		     : 0;
 }
 
 static int let_go(struct checkpoint *checkpoint)
@@ -228,7 +230,7 @@ static int make_tasks(struct checkpoint *checkpoint)
 {
 	const struct options *options = checkpoint->options;
 	pid_t root = checkpoint->tree.tasks[0]->pid;
-	struct guardian guardian = { 0 };
+	struct guardian guardian = {0};
 	int error = make_tree(checkpoint);
 
 	if (!error)
@@ -276,8 +278,8 @@ static int restore(struct checkpoint *checkpoint)
 
 int checkpoint_restore(const struct options *options)
 {
-	struct checkpoint checkpoint = { .options = options, .arena = arena_new(), .images = -1,
-					 .workdir = -1 };
+	struct checkpoint checkpoint = {
+		.options = options, .arena = arena_new(), .images = -1, .workdir = -1};
 	int error = restore(&checkpoint);
 	pid_t root = error ? 0 : checkpoint.tree.tasks[0]->pid;
 

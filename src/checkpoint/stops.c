@@ -22,7 +22,8 @@ static int ask_parent(struct task *parent, struct batch *batch, size_t first, si
 	size_t count = 0;
 	int error;
 
-	for (size_t i = first; i < parent->child_count && batch_fits(batch, 1, sizeof(siginfo_t)); i++) {
+	for (size_t i = first; i < parent->child_count && batch_fits(batch, 1, sizeof(siginfo_t));
+	     i++) {
 		uint64_t address;
 
 		answers[count++] = batch_data(batch, sizeof(siginfo_t), &address);
@@ -36,8 +37,8 @@ static int ask_parent(struct task *parent, struct batch *batch, size_t first, si
 		if (!core || batch_result(batch, i) < 0 || !answers[i]->si_pid)
 			continue;
 		core->has_unreported = true;
-		core->unreported = answers[i]->si_code == CLD_CONTINUED ? CONTINUE_UNREPORTED :
-									  STOP_UNREPORTED;
+		core->unreported = answers[i]->si_code == CLD_CONTINUED ? CONTINUE_UNREPORTED
+									: STOP_UNREPORTED;
 	}
 	batch_reset(batch);
 	*asked = count;
@@ -59,8 +60,8 @@ int stops_describe(struct checkpoint *checkpoint)
 			error = ask_parent(task, &batch, i, &asked);
 		batch_end(&batch);
 		if (error)
-			return FAIL(-error, task_subject(task), NULL, "cannot be asked for its children: %s",
-				    strerror(-error));
+			return FAIL(-error, task_subject(task), NULL,
+				    "cannot be asked for its children: %s", strerror(-error));
 	}
 	return 0;
 }
@@ -84,8 +85,8 @@ static int go_on(struct remote *remote, int signo, int *status)
  */
 static int go_on_nowhere(struct remote *remote, int signo, int *status)
 {
-	return ptrace(PTRACE_INTERRUPT, remote->tid, 0, 0) < 0 ? -errno :
-								  go_on(remote, signo, status);
+	return ptrace(PTRACE_INTERRUPT, remote->tid, 0, 0) < 0 ? -errno
+							       : go_on(remote, signo, status);
 }
 
 /* The leader takes the signal; *stopped: that began a stop of the process. */
@@ -163,8 +164,8 @@ static int restore_stop(struct checkpoint *checkpoint, struct task *task)
 		error = let_parent_hear(checkpoint, task);
 	}
 	return error ? FAIL(-error, task_subject(task), NULL, "cannot be stopped as it was: %s",
-			    strerror(-error)) :
-		       0;
+			    strerror(-error))
+		     : 0;
 }
 
 int stops_restore(struct checkpoint *checkpoint)

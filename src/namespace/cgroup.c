@@ -18,9 +18,10 @@ int cgroups_describe(struct checkpoint *checkpoint, struct task *task)
 	if (!checkpoint->root_cgroups)
 		checkpoint->root_cgroups = arena_strdup(checkpoint->arena, text);
 	if (strcmp(text, checkpoint->root_cgroups))
-		return REFUSE(task_subject(task),
-			      "move the whole tree into one cgroup (of each hierarchy) for the dump",
-			      "it is in another cgroup than the root of the tree, pid %d",
-			      checkpoint->tree.tasks[0]->pid);
+		return REFUSE(
+			task_subject(task),
+			"move the whole tree into one cgroup (of each hierarchy) for the dump",
+			"it is in another cgroup than the root of the tree, pid %d",
+			checkpoint->tree.tasks[0]->pid);
 	return 0;
 }

@@ -11,8 +11,7 @@
 #include "base/report.h"
 #include "checkpoint/checkpoint.h"
 
-#define IDS_FIELD(name)                                                                            \
-	offsetof(TaskKobjIdsEntry, name), offsetof(TaskKobjIdsEntry, has_##name)
+#define IDS_FIELD(name) offsetof(TaskKobjIdsEntry, name), offsetof(TaskKobjIdsEntry, has_##name)
 
 /* Under /proc/PID/ns; the id that says "that of stasis" in the images is the row's number + 1. */
 static const struct kind {
@@ -20,17 +19,17 @@ static const struct kind {
 	size_t id, has_id;
 	bool of_process; /* a single thread cannot have another */
 } kinds[NAMESPACE_KINDS] = {
-	{ "pid", "a pid namespace", IDS_FIELD(pid_ns_id), true },
-	{ "net", "a network namespace", IDS_FIELD(net_ns_id) },
-	{ "ipc", "an ipc namespace", IDS_FIELD(ipc_ns_id) },
-	{ "uts", "a uts namespace", IDS_FIELD(uts_ns_id) },
-	{ "mnt", "a mount namespace", IDS_FIELD(mnt_ns_id) },
-	{ "user", "a user namespace", IDS_FIELD(user_ns_id), true },
-	{ "cgroup", "a cgroup namespace", IDS_FIELD(cgroup_ns_id) },
-	{ "time", "a time namespace", IDS_FIELD(time_ns_id) },
+	{"pid", "a pid namespace", IDS_FIELD(pid_ns_id), true},
+	{"net", "a network namespace", IDS_FIELD(net_ns_id)},
+	{"ipc", "an ipc namespace", IDS_FIELD(ipc_ns_id)},
+	{"uts", "a uts namespace", IDS_FIELD(uts_ns_id)},
+	{"mnt", "a mount namespace", IDS_FIELD(mnt_ns_id)},
+	{"user", "a user namespace", IDS_FIELD(user_ns_id), true},
+	{"cgroup", "a cgroup namespace", IDS_FIELD(cgroup_ns_id)},
+	{"time", "a time namespace", IDS_FIELD(time_ns_id)},
 	/* What children will be born into; the images have no id for these. */
-	{ "pid_for_children", "a pid namespace for its children", 0, 0 },
-	{ "time_for_children", "a time namespace for its children", 0, 0 },
+	{"pid_for_children", "a pid namespace for its children", 0, 0},
+	{"time_for_children", "a time namespace for its children", 0, 0},
 };
 
 /* The inode of a namespace file; ~0 when this kernel has no such kind. */
@@ -80,7 +79,9 @@ int namespaces_describe(struct checkpoint *checkpoint, struct task *task)
 
 	for (size_t i = 0; i < NAMESPACE_KINDS; i++) {
 		uint64_t *ours = &checkpoint->own_namespaces[i], theirs;
-		int error = *ours ? 0 : namespace_inode(AT_FDCWD, "/proc/self/ns/", kinds[i].name, ours);
+		int error =
+			*ours ? 0
+			      : namespace_inode(AT_FDCWD, "/proc/self/ns/", kinds[i].name, ours);
 
 		if (!error)
 			error = namespace_inode(task->proc, "ns/", kinds[i].name, &theirs);
@@ -90,10 +91,11 @@ int namespaces_describe(struct checkpoint *checkpoint, struct task *task)
 		else if (theirs != *ours) {
 			/* The loop rings its bell with pids as stasis knows them. */
 			task->no_batches |= !strcmp(kinds[i].name, "pid");
-			result = REFUSE(task_subject(task),
-					"run stasis inside that namespace, or the program outside it",
-					"it has %s of its own, which stasis cannot checkpoint yet",
-					kinds[i].what);
+			result = REFUSE(
+				task_subject(task),
+				"run stasis inside that namespace, or the program outside it",
+				"it has %s of its own, which stasis cannot checkpoint yet",
+				kinds[i].what);
 		}
 		if (kinds[i].has_id) {
 			*(protobuf_c_boolean *)((char *)ids + kinds[i].has_id) = true;

@@ -33,8 +33,8 @@ int loop_start(struct remote *remote, const struct arch_regs *regs)
 		return error;
 	if (first && ptrace(PTRACE_SETSIGMASK, remote->tid, sizeof(mask), &mask) < 0)
 		return -errno;
-	return ptrace(remote->bell ? PTRACE_CONT : PTRACE_SYSCALL, remote->tid, 0, 0) < 0 ? -errno :
-											    0;
+	return ptrace(remote->bell ? PTRACE_CONT : PTRACE_SYSCALL, remote->tid, 0, 0) < 0 ? -errno
+											  : 0;
 }
 
 /*
@@ -85,8 +85,8 @@ int loop_wait(struct remote *remote)
 				return remote->bell ? 0 : settle(remote);
 			/* The bell, rung by somebody else: it is ignored here in any case. */
 		} else if (!event && signo != SIGSTOP) {
-			log_warn("thread %d: signal %d in the loop of system calls at %#lx", remote->tid,
-				 signo, (unsigned long)arch_ip(&remote->regs));
+			log_warn("thread %d: signal %d in the loop of system calls at %#lx",
+				 remote->tid, signo, (unsigned long)arch_ip(&remote->regs));
 			return -EFAULT;
 		}
 	}
@@ -113,7 +113,7 @@ static size_t data_top(const struct remote *remote)
 
 void batch_begin(struct batch *batch, struct remote *remote)
 {
-	*batch = (struct batch){ .remote = remote, .mirror = malloc(remote->slot_size) };
+	*batch = (struct batch){.remote = remote, .mirror = malloc(remote->slot_size)};
 	if (!batch->mirror)
 		die_of_memory();
 	batch_reset(batch);
@@ -205,18 +205,20 @@ int batch_start(struct batch *batch)
 {
 	struct remote *remote = batch->remote;
 	size_t calls = batch->count * sizeof(struct remote_call), top = data_top(remote);
-	struct arch_loop_start start = { .code = remote->space->code, .resume = remote->slot + top,
-					 .pid = remote->space->pid, .tid = remote->tid,
-					 .bell = remote->bell };
+	struct arch_loop_start start = {.code = remote->space->code,
+					.resume = remote->slot + top,
+					.pid = remote->space->pid,
+					.tid = remote->tid,
+					.bell = remote->bell};
 	struct arch_regs regs = arch_start_loop(&remote->regs, &start, remote->slot, batch->count);
 	size_t above = top + arch_resume_size() - batch->data;
 	int error;
 
 	arch_resume(batch->mirror + top, &remote->regs, remote->sigmask);
 
-	struct iovec here[] = { { batch->mirror, calls }, { batch->mirror + batch->data, above } };
-	struct iovec there[] = { { (void *)remote->slot, calls },
-				 { (void *)(remote->slot + batch->data), above } };
+	struct iovec here[] = {{batch->mirror, calls}, {batch->mirror + batch->data, above}};
+	struct iovec there[] = {{(void *)remote->slot, calls},
+				{(void *)(remote->slot + batch->data), above}};
 
 	if (process_vm_writev(remote->space->pid, here, 2, there, 2, 0) != (ssize_t)(calls + above))
 		return errno ? -errno : -EFAULT;
@@ -236,9 +238,9 @@ int batch_wait(struct batch *batch)
 	if (error)
 		return error;
 
-	struct iovec here[] = { { batch->mirror, calls }, { batch->mirror + batch->data, above } };
-	struct iovec there[] = { { (void *)remote->slot, calls },
-				 { (void *)(remote->slot + batch->data), above } };
+	struct iovec here[] = {{batch->mirror, calls}, {batch->mirror + batch->data, above}};
+	struct iovec there[] = {{(void *)remote->slot, calls},
+				{(void *)(remote->slot + batch->data), above}};
 
 	if (process_vm_readv(remote->space->pid, here, 2, there, 2, 0) != (ssize_t)(calls + above))
 		return errno ? -errno : -EFAULT;

@@ -17,9 +17,11 @@ static int send_some(const struct remote_channel *channel, const int *fds, size_
 {
 	union control control;
 	char byte = 0;
-	struct iovec iov = { &byte, 1 };
-	struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control,
-				  .msg_controllen = CMSG_SPACE(count * sizeof(int)) };
+	struct iovec iov = {&byte, 1};
+	struct msghdr message = {.msg_iov = &iov,
+				 .msg_iovlen = 1,
+				 .msg_control = &control,
+				 .msg_controllen = CMSG_SPACE(count * sizeof(int))};
 	struct cmsghdr *header = CMSG_FIRSTHDR(&message);
 
 	header->cmsg_level = SOL_SOCKET;
@@ -42,10 +44,11 @@ static int receive_some(const struct remote_channel *channel, struct remote *rem
 	control = batch_data(&batch, sizeof(*control), &control_at);
 	batch_data(&batch, 1, &byte_at);
 
-	struct iovec iov = { (void *)byte_at, 1 };
-	struct msghdr message = { .msg_iov = (void *)batch_input(&batch, &iov, sizeof(iov)),
-				  .msg_iovlen = 1, .msg_control = (void *)control_at,
-				  .msg_controllen = CMSG_SPACE(count * sizeof(int)) };
+	struct iovec iov = {(void *)byte_at, 1};
+	struct msghdr message = {.msg_iov = (void *)batch_input(&batch, &iov, sizeof(iov)),
+				 .msg_iovlen = 1,
+				 .msg_control = (void *)control_at,
+				 .msg_controllen = CMSG_SPACE(count * sizeof(int))};
 	uint64_t message_at = batch_input(&batch, &message, sizeof(message));
 	size_t call = batch_call(&batch, SYS_recvmsg, channel->number, message_at, MSG_DONTWAIT);
 
@@ -69,7 +72,8 @@ int remote_send_fds(const struct remote_channel *channel, struct remote *remote,
 		int error = send_some(channel, fds + done, some);
 
 		if (!error)
-			error = receive_some(channel, remote, some, numbers ? numbers + done : NULL);
+			error = receive_some(channel, remote, some,
+					     numbers ? numbers + done : NULL);
 		if (error)
 			return error;
 		done += some;

@@ -32,7 +32,7 @@ enum { PAGE = 4096, VDSO_MOST = 16 * PAGE };
 
 int remote_seize(struct remote *remote, pid_t tid, unsigned long options)
 {
-	*remote = (struct remote){ .tid = tid };
+	*remote = (struct remote){.tid = tid};
 	if (ptrace(PTRACE_SEIZE, tid, 0, options | PTRACE_O_TRACESYSGOOD) < 0)
 		return -errno;
 	remote->seized = true;
@@ -68,11 +68,11 @@ static void on_alarm(int signo)
 static void tick(bool on)
 {
 	/* Again and again: one may come just before a wait begins. */
-	struct itimerval timer = { 0 };
+	struct itimerval timer = {0};
 
 	if (on) {
 		timer.it_value.tv_usec = timer.it_interval.tv_usec = 100000;
-		sigaction(SIGALRM, &(struct sigaction){ .sa_handler = on_alarm }, NULL);
+		sigaction(SIGALRM, &(struct sigaction){.sa_handler = on_alarm}, NULL);
 	}
 	setitimer(ITIMER_REAL, &timer, NULL);
 }
@@ -150,8 +150,8 @@ int remote_wait_stop(struct remote *remote)
 	}
 	remote->group_stop = WSTOPSIG(status) == SIGTRAP ? 0 : WSTOPSIG(status);
 	error = arch_get_regs(remote->tid, &remote->regs);
-	if (!error && ptrace(PTRACE_GETSIGMASK, remote->tid, sizeof(remote->sigmask),
-			     &remote->sigmask) < 0)
+	if (!error &&
+	    ptrace(PTRACE_GETSIGMASK, remote->tid, sizeof(remote->sigmask), &remote->sigmask) < 0)
 		error = -errno;
 	return error;
 }
@@ -160,7 +160,7 @@ int remote_adopt(struct remote *remote, pid_t tid)
 {
 	int error;
 
-	*remote = (struct remote){ .tid = tid, .seized = true };
+	*remote = (struct remote){.tid = tid, .seized = true};
 	error = remote_wait_stop(remote);
 	remote->moved = true;
 	return error;
@@ -211,7 +211,7 @@ void remote_reap(struct remote *remote)
 int remote_read(const struct remote_space *space, uint64_t address, void *data, size_t size)
 {
 	while (size) {
-		struct iovec here = { data, size }, there = { (void *)address, size };
+		struct iovec here = {data, size}, there = {(void *)address, size};
 		ssize_t done = process_vm_readv(space->pid, &here, 1, &there, 1, 0);
 
 		if (done <= 0)
@@ -226,7 +226,7 @@ int remote_read(const struct remote_space *space, uint64_t address, void *data, 
 int remote_write(const struct remote_space *space, uint64_t address, const void *data, size_t size)
 {
 	while (size) {
-		struct iovec here = { (void *)data, size }, there = { (void *)address, size };
+		struct iovec here = {(void *)data, size}, there = {(void *)address, size};
 		ssize_t done = process_vm_writev(space->pid, &here, 1, &there, 1, 0);
 
 		if (done <= 0)
@@ -341,7 +341,7 @@ static int leave_old_loop(const struct remote_space *space, struct remote *remot
 
 static int write_loop(struct remote_space *space, const struct remote *leader)
 {
-	unsigned char tail[PAGE] = { 0 };
+	unsigned char tail[PAGE] = {0};
 	size_t size = tail_size();
 	uint64_t at = space->vdso_end - size;
 
@@ -371,7 +371,7 @@ static int erase_loop(struct remote_space *space)
  */
 static void choose_bell(struct remote *remote)
 {
-	static const int harmless[] = { SIGURG, SIGWINCH, SIGCHLD, SIGCONT };
+	static const int harmless[] = {SIGURG, SIGWINCH, SIGCHLD, SIGCONT};
 	const struct remote_space *space = remote->space;
 
 	remote->bell = 0;
@@ -396,9 +396,11 @@ static struct arch_loop_start first_start(const struct remote *leader)
 {
 	const struct remote_space *space = leader->space;
 
-	return (struct arch_loop_start){ .code = space->code, .resume = space->first_resume,
-					 .pid = space->pid, .tid = leader->tid,
-					 .bell = leader->bell };
+	return (struct arch_loop_start){.code = space->code,
+					.resume = space->first_resume,
+					.pid = space->pid,
+					.tid = leader->tid,
+					.bell = leader->bell};
 }
 
 /* One call that needs no memory but the tail of the vdso. */
@@ -435,12 +437,12 @@ int remote_open(struct remote_space *space, struct remote *const *threads, size_
 	space->area_size = slots_size(count);
 	/* Shared memory has a file of its own: it never becomes one mapping with its neighbours. */
 	if (!error)
-		error = first_call(leader,
-				   &(struct remote_call){ SYS_mmap,
-							  { 0, space->area_size,
-							    PROT_READ | PROT_WRITE,
-							    MAP_SHARED | MAP_ANONYMOUS, -1, 0 } },
-				   &area);
+		error = first_call(
+			leader,
+			&(struct remote_call){SYS_mmap,
+					      {0, space->area_size, PROT_READ | PROT_WRITE,
+					       MAP_SHARED | MAP_ANONYMOUS, -1, 0}},
+			&area);
 	if (!error && area < 0)
 		error = area;
 	if (!error) {
@@ -449,7 +451,8 @@ int remote_open(struct remote_space *space, struct remote *const *threads, size_
 	}
 	if (error) {
 		space->area_size = 0;
-		return FAIL(-error, subject, "is it being killed, or out of address space (ulimit -v)?",
+		return FAIL(-error, subject,
+			    "is it being killed, or out of address space (ulimit -v)?",
 			    "cannot make it issue system calls: %s", strerror(-error));
 	}
 	for (size_t i = 0; i < count; i++)
@@ -489,7 +492,7 @@ static int vdso_call(struct remote *leader, const struct remote_call *call, int6
 int remote_close(struct remote_space *space, struct remote *const *threads, size_t count)
 {
 	struct remote *leader = threads[0];
-	struct remote_call unmap = { SYS_munmap, { space->area, space->area_size } };
+	struct remote_call unmap = {SYS_munmap, {space->area, space->area_size}};
 	int64_t result = 0;
 	int error = 0;
 
@@ -497,8 +500,8 @@ int remote_close(struct remote_space *space, struct remote *const *threads, size
 	for (size_t i = 1; i < count && !error; i++)
 		error = put_back(threads[i]);
 	if (!error && space->area_size)
-		error = space->code_in_vdso ? first_call(leader, &unmap, &result) :
-					      vdso_call(leader, &unmap, &result);
+		error = space->code_in_vdso ? first_call(leader, &unmap, &result)
+					    : vdso_call(leader, &unmap, &result);
 	if (!error)
 		error = result;
 	if (!error)

@@ -28,20 +28,20 @@ struct remote_call {
 
 /* What the threads of one address space share. */
 struct remote_space {
-	pid_t pid;		 /* of a thread in it, for process_vm_readv and the like */
+	pid_t pid;               /* of a thread in it, for process_vm_readv and the like */
 	uint64_t vdso, vdso_end; /* [vdso] of a dumped application */
-	uint64_t code;		 /* where the loop is; 0: nowhere yet */
+	uint64_t code;           /* where the loop is; 0: nowhere yet */
 	bool code_in_vdso;
-	uint64_t first_resume;	 /* a resume block outside the area, beside the loop in the vdso */
-	uint64_t area;		 /* memory for calls and their data, one slot a thread */
-	uint64_t area_size;	 /* 0: none yet */
+	uint64_t first_resume;    /* a resume block outside the area, beside the loop in the vdso */
+	uint64_t area;            /* memory for calls and their data, one slot a thread */
+	uint64_t area_size;       /* 0: none yet */
 	uint64_t ignored, caught; /* SigIgn and SigCgt of /proc/PID/status; bit 0 is signal 1 */
-	uint64_t pending;	 /* ShdPnd */
+	uint64_t pending;         /* ShdPnd */
 };
 
 enum {
 	REMOTE_LEADER_SLOT = 256 * 1024, /* slot 0 */
-	REMOTE_SLOT = 16 * 1024,	 /* each further slot */
+	REMOTE_SLOT = 16 * 1024,         /* each further slot */
 };
 
 /*
@@ -54,14 +54,14 @@ enum {
 struct remote {
 	pid_t tid;
 	struct remote_space *space;
-	uint64_t slot, slot_size;    /* this thread's part of the area */
-	struct arch_regs regs;	     /* as it was interrupted; what release puts back */
-	uint64_t sigmask;	     /* blocked signals, likewise */
-	int bell;		     /* the harmless signal that ends a batch; 0: there is none, */
-				     /* and the loop is followed call by call */
-	int group_stop;		     /* signal of the job-control stop it was found in, or 0 */
+	uint64_t slot, slot_size; /* this thread's part of the area */
+	struct arch_regs regs;    /* as it was interrupted; what release puts back */
+	uint64_t sigmask;         /* blocked signals, likewise */
+	int bell;                 /* the harmless signal that ends a batch; 0: there is none, */
+	/* and the loop is followed call by call */
+	int group_stop; /* signal of the job-control stop it was found in, or 0 */
 	bool seized;
-	bool moved;		     /* its registers and mask are not its own now */
+	bool moved; /* its registers and mask are not its own now */
 };
 
 /*
@@ -154,8 +154,7 @@ void *batch_data(struct batch *batch, size_t size, uint64_t *address);
 /* A copy of data, to be read by a call: its remote address. */
 uint64_t batch_input(struct batch *batch, const void *data, size_t size);
 size_t batch_call_(struct batch *batch, uint64_t nr, const uint64_t args[6]);
-#define batch_call(batch, nr, ...)                                                                 \
-	batch_call_((batch), (nr), (const uint64_t[6]){ __VA_ARGS__ })
+#define batch_call(batch, nr, ...) batch_call_((batch), (nr), (const uint64_t[6]){__VA_ARGS__})
 int64_t batch_result(const struct batch *batch, size_t index);
 /* All calls must succeed: the first that failed is reported, with what it was for. */
 int batch_check(const struct batch *batch, const char *purpose);
@@ -168,7 +167,7 @@ void batch_end(struct batch *batch);
 /* One call: its result, or a negative errno (also of the machinery). */
 int64_t remote_syscall_(struct remote *remote, uint64_t nr, const uint64_t args[6]);
 #define remote_syscall(remote, nr, ...)                                                            \
-	remote_syscall_((remote), (nr), (const uint64_t[6]){ __VA_ARGS__ })
+	remote_syscall_((remote), (nr), (const uint64_t[6]){__VA_ARGS__})
 
 /*
  * Descriptors for a task that is being restored.  A channel is a socketpair whose far end every

@@ -35,18 +35,18 @@ struct task {
 	struct thread *threads; /* the leader first */
 	size_t thread_count;
 	struct remote_space space;
-	int pidfd; /* or -1 */
+	int pidfd;       /* or -1 */
 	bool no_batches; /* dump: nothing may run in it; it is refused */
-	int proc;  /* O_PATH descriptor of /proc/PID (dump), or -1 */
+	int proc;        /* O_PATH descriptor of /proc/PID (dump), or -1 */
 
 	/* How it is born, by tree_plan(). */
-	pid_t birth_sid;     /* the session it is cloned into; 0: any */
-	bool before_setsid;  /* its parent clones it before making a session of its own */
-	bool lost_session;   /* the leader of birth_sid is gone: a helper stands in for it */
+	pid_t birth_sid;    /* the session it is cloned into; 0: any */
+	bool before_setsid; /* its parent clones it before making a session of its own */
+	bool lost_session;  /* the leader of birth_sid is gone: a helper stands in for it */
 
-	MmEntry *mm;		/* mm-PID.img */
-	FsEntry *fs;		/* fs-PID.img */
-	FdinfoEntry **fdinfo;	/* fdinfo-ID.img, ascending by descriptor */
+	MmEntry *mm;          /* mm-PID.img */
+	FsEntry *fs;          /* fs-PID.img */
+	FdinfoEntry **fdinfo; /* fdinfo-ID.img, ascending by descriptor */
 	size_t fdinfo_count;
 	struct task_memory *memory; /* memory/'s own */
 };

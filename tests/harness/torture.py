@@ -189,6 +189,24 @@ def kill_dump_group(test, app, program):
     return _kill_dumps(test, app, program, True)
 
 
+def many_dumps(test, app, program):
+    """Dumps with --leave-running, one after the other: nobody may notice any of them."""
+    app.launch(program)
+    for i in range(test.settings.kills):
+        app.dump(running=True)
+        app.drop_images()
+        if i % 8 == 0:
+            app.await_progress(f"dump {i}")
+        if app.errors():
+            raise Failure(f"after dump {i}: the application found: {app.errors()}")
+        if app.interrupted():
+            raise Failure(f"dump {i} interrupted {app.interrupted()} system calls")
+    app.dump()
+    app.restore()
+    app.await_progress("the restore")
+    app.finish()
+
+
 def await_nothing(app, what, seconds=5):
     end = time.monotonic() + seconds
     while app.living():
@@ -348,7 +366,7 @@ def _link_or_copy(source, target):
         shutil.copyfile(source, target)
 
 
-TESTS = [kill_dump, kill_dump_group, kill_restore, disk_full, damaged_images]
+TESTS = [many_dumps, kill_dump, kill_dump_group, kill_restore, disk_full, damaged_images]
 
 
 def collect(settings):

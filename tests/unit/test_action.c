@@ -98,12 +98,13 @@ static void test_inheritance(void **state)
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, &before);
 	signal(SIGPIPE, SIG_IGN);
-	assert_int_equal(run_script("#!/bin/sh\n"
-				    "ls /proc/self/fd | head -3 | tr '\\n' ' ' >>result\n"
-				    "test -e /proc/$$/fd/9 && echo 9 >>result\n"
-				    "grep -E 'Sig(Blk|Ign)' /proc/$$/status | grep -o '....$' >>result\n",
-				    0700, 0),
-			 0);
+	assert_int_equal(
+		run_script("#!/bin/sh\n"
+			   "ls /proc/self/fd | head -3 | tr '\\n' ' ' >>result\n"
+			   "test -e /proc/$$/fd/9 && echo 9 >>result\n"
+			   "grep -E 'Sig(Blk|Ign)' /proc/$$/status | grep -o '....$' >>result\n",
+			   0700, 0),
+		0);
 	assert_result("0 1 2 0000\n0000\n"
 		      "0 1 2 0000\n0000\n");
 	signal(SIGPIPE, SIG_DFL);

@@ -29,8 +29,8 @@ static void build(struct fixture *fixture, const struct spec *specs, size_t coun
 {
 	struct arena *arena = fixture->arena = arena_new();
 
-	fixture->tree = (struct tree){ .tasks = arena_new_array(arena, struct task *, count),
-				       .count = count };
+	fixture->tree = (struct tree){.tasks = arena_new_array(arena, struct task *, count),
+				      .count = count};
 	for (size_t i = 0; i < count; i++) {
 		struct task *task = arena_new_object(arena, struct task);
 
@@ -83,7 +83,7 @@ static void check(struct fixture *fixture, pid_t outside)
 
 #define PLAN(shell_job, outside, ...)                                                              \
 	do {                                                                                       \
-		const struct spec specs[] = { __VA_ARGS__ };                                       \
+		const struct spec specs[] = {__VA_ARGS__};                                         \
 		struct fixture fixture;                                                            \
 		build(&fixture, specs, sizeof(specs) / sizeof(*specs));                            \
 		assert_int_equal(tree_plan(&fixture.tree, shell_job), 0);                          \
@@ -93,7 +93,7 @@ static void check(struct fixture *fixture, pid_t outside)
 
 #define NO_PLAN(shell_job, ...)                                                                    \
 	do {                                                                                       \
-		const struct spec specs[] = { __VA_ARGS__ };                                       \
+		const struct spec specs[] = {__VA_ARGS__};                                         \
 		struct fixture fixture;                                                            \
 		build(&fixture, specs, sizeof(specs) / sizeof(*specs));                            \
 		assert_int_not_equal(tree_plan(&fixture.tree, shell_job), 0);                      \
@@ -103,42 +103,42 @@ static void check(struct fixture *fixture, pid_t outside)
 
 static void test_one_session(void **state)
 {
-	PLAN(false, 1, { 10, 0, 10 }, { 11, 10, 10 }, { 12, 11, 10 });
+	PLAN(false, 1, {10, 0, 10}, {11, 10, 10}, {12, 11, 10});
 }
 
 static void test_session_below(void **state)
 {
-	PLAN(false, 1, { 10, 0, 10 }, { 11, 10, 11 }, { 12, 11, 11 }, { 13, 10, 10 });
+	PLAN(false, 1, {10, 0, 10}, {11, 10, 11}, {12, 11, 11}, {13, 10, 10});
 }
 
 static void test_child_born_before_setsid(void **state)
 {
 	/* 12 is a child of the leader 11 but still in 10's session; so is its child 13. */
-	PLAN(false, 1, { 10, 0, 10 }, { 11, 10, 11 }, { 12, 11, 10 }, { 13, 12, 10 });
+	PLAN(false, 1, {10, 0, 10}, {11, 10, 11}, {12, 11, 10}, {13, 12, 10});
 }
 
 static void test_chain_of_leaders(void **state)
 {
 	/* Both 11 and 12 made sessions after 13 was born into 10's. */
-	PLAN(false, 1, { 10, 0, 10 }, { 11, 10, 11 }, { 12, 11, 12 }, { 13, 12, 10 });
+	PLAN(false, 1, {10, 0, 10}, {11, 10, 11}, {12, 11, 12}, {13, 12, 10});
 }
 
 static void test_lost_leader(void **state)
 {
-	PLAN(false, 1, { 10, 0, 10, true }, { 11, 10, 99 }, { 12, 10, 99 }, { 13, 11, 99 });
-	NO_PLAN(false, { 10, 0, 10 }, { 11, 10, 10 }, { 12, 11, 99 });
+	PLAN(false, 1, {10, 0, 10, true}, {11, 10, 99}, {12, 10, 99}, {13, 11, 99});
+	NO_PLAN(false, {10, 0, 10}, {11, 10, 10}, {12, 11, 99});
 }
 
 static void test_shell_job(void **state)
 {
-	PLAN(true, 5, { 10, 0, 5 }, { 11, 10, 5 }, { 12, 10, 12 });
-	NO_PLAN(false, { 10, 0, 5 }, { 11, 10, 5 });
+	PLAN(true, 5, {10, 0, 5}, {11, 10, 5}, {12, 10, 12});
+	NO_PLAN(false, {10, 0, 5}, {11, 10, 5});
 }
 
 static void test_two_pasts(void **state)
 {
 	/* 11 cannot have been in two sessions before it made its own. */
-	NO_PLAN(true, { 10, 0, 5 }, { 11, 10, 11 }, { 12, 11, 5 }, { 13, 11, 6 });
+	NO_PLAN(true, {10, 0, 5}, {11, 10, 11}, {12, 11, 5}, {13, 11, 6});
 }
 
 int main(void)

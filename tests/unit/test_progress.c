@@ -47,7 +47,7 @@ static void test_line(void **state)
 static size_t work(int fd, int other, char *text, size_t size)
 {
 	int before = dup(STDERR_FILENO);
-	struct pollfd ready = { .fd = other, .events = POLLIN };
+	struct pollfd ready = {.fd = other, .events = POLLIN};
 	size_t length = 0;
 
 	dup2(fd, STDERR_FILENO);

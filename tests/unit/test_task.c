@@ -23,7 +23,8 @@
 /* ---- /proc -------------------------------------------------------------------------------- */
 
 #define IDS                                                                                        \
-	"Name:\tUid:\nUmask:\t0022\nTracerPid:\t77\nUid:\t1000\t1001\t1002\t1003\nGid:\t1\t2\t3\t4294967294\n"
+	"Name:\tUid:\nUmask:\t0022\nTracerPid:\t77\nUid:\t1000\t1001\t1002\t1003\nGid:"            \
+	"\t1\t2\t3\t4294967294\n"
 #define SIGNALS                                                                                    \
 	"Threads:\t1\nSigPnd:\t0000000000000001\nShdPnd:\t0000000200000000\n"                      \
 	"SigBlk:\t0000000000010000\nSigIgn:\t0000000000001000\nSigCgt:\t8000000000000400\n"
@@ -98,8 +99,9 @@ static void stat_is_parsed(void **state)
 
 static void timers_are_parsed(void **state)
 {
-	const char *text = "ID: 1\nsignal: 60/00007fff86e452a8\nnotify: signal/pid.2634\nClockID: 0\n"
-			   "ID: 7\nsignal: 0/0000000000000000\nnotify: none/tid.12\nClockID: -6\n";
+	const char *text =
+		"ID: 1\nsignal: 60/00007fff86e452a8\nnotify: signal/pid.2634\nClockID: 0\n"
+		"ID: 7\nsignal: 0/0000000000000000\nnotify: none/tid.12\nClockID: -6\n";
 	struct proc_timer timer;
 
 	assert_int_equal(proc_timer_parse(&text, &timer), 1);
@@ -140,18 +142,18 @@ static void fates_are_the_kernels(void **state)
 static void numbers_are_found_in_code(void **state)
 {
 	/* mov $0x23,%eax; syscall / mov $0xe6,%rax; syscall / mov %rdi,%rax; syscall */
-	assert_int_equal(arch_loaded_syscall((unsigned char[]){ 0x90, 0x90, 0xb8, 0x23, 0, 0, 0,
-								0x0f, 0x05 }),
-			 SYS_nanosleep);
-	assert_int_equal(arch_loaded_syscall((unsigned char[]){ 0x48, 0xc7, 0xc0, 0xe6, 0, 0, 0,
-								0x0f, 0x05 }),
-			 SYS_clock_nanosleep);
-	assert_int_equal(arch_loaded_syscall((unsigned char[]){ 0x90, 0x90, 0x90, 0x90, 0x48, 0x89,
-								0xf8, 0x0f, 0x05 }),
+	assert_int_equal(
+		arch_loaded_syscall((unsigned char[]){0x90, 0x90, 0xb8, 0x23, 0, 0, 0, 0x0f, 0x05}),
+		SYS_nanosleep);
+	assert_int_equal(
+		arch_loaded_syscall((unsigned char[]){0x48, 0xc7, 0xc0, 0xe6, 0, 0, 0, 0x0f, 0x05}),
+		SYS_clock_nanosleep);
+	assert_int_equal(arch_loaded_syscall((unsigned char[]){0x90, 0x90, 0x90, 0x90, 0x48, 0x89,
+							       0xf8, 0x0f, 0x05}),
 			 -1);
-	assert_int_equal(arch_loaded_syscall((unsigned char[]){ 0x90, 0x90, 0xb8, 0x23, 0, 0, 0,
-								0x0f, 0x34 }),
-			 -1);
+	assert_int_equal(
+		arch_loaded_syscall((unsigned char[]){0x90, 0x90, 0xb8, 0x23, 0, 0, 0, 0x0f, 0x34}),
+		-1);
 }
 #endif
 
@@ -204,7 +206,7 @@ static void default_ioprio_is_known(void **state)
 
 static void masks_cover(void **state)
 {
-	const unsigned char mask[] = { 0xff, 0x03 };
+	const unsigned char mask[] = {0xff, 0x03};
 
 	assert_true(mask_covers(mask, 2, 10));
 	assert_true(mask_covers(mask, 2, 0));

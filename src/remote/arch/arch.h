@@ -124,24 +124,24 @@ uint64_t *arch_core_tid_address(struct CoreEntry *core);
  */
 struct task_control {
 	const char *name;
-	long call;	   /* SYS_prctl and the like */
-	uint32_t get;	   /* option that reads it */
+	long call;         /* SYS_prctl and the like */
+	uint32_t get;      /* option that reads it */
 	uint64_t argument; /* a further argument of get */
 	enum control_form {
-		CONTROL_RESULT,	   /* get(argument) returns it */
-		CONTROL_INT,	   /* get(&int) */
-		CONTROL_LONG,	   /* get(&uint64_t) */
-		CONTROL_BUFFER,	   /* get(&uint64_t, argument) returns it */
+		CONTROL_RESULT,    /* get(argument) returns it */
+		CONTROL_INT,       /* get(&int) */
+		CONTROL_LONG,      /* get(&uint64_t) */
+		CONTROL_BUFFER,    /* get(&uint64_t, argument) returns it */
 		CONTROL_TASK_FLAG, /* in the flags of /proc/PID/stat: all bits of argument */
 	} form;
-	uint64_t mask;	   /* bits that count */
-	uint64_t needs;	   /* bits without which the thread has no say */
-	uint64_t normal;   /* the value that programs start with */
-	uint32_t set;	   /* option that sets it; 0: nothing can, and so it is refused */
-	bool by_argument;  /* set(set_argument, value) instead of set(value) */
+	uint64_t mask;    /* bits that count */
+	uint64_t needs;   /* bits without which the thread has no say */
+	uint64_t normal;  /* the value that programs start with */
+	uint32_t set;     /* option that sets it; 0: nothing can, and so it is refused */
+	bool by_argument; /* set(set_argument, value) instead of set(value) */
 	uint64_t set_argument;
 	uint64_t set_value; /* the value for set when the switch is on; 0: the bits as they are */
-	bool process;	   /* one for all threads */
+	bool process;       /* one for all threads */
 	const char *remedy;
 };
 extern const struct task_control arch_controls[];

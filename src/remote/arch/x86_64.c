@@ -125,11 +125,25 @@ void arch_resume(void *block, const struct arch_regs *regs, uint64_t sigmask)
 
 	struct resume resume = {
 		.sigmask = sigmask,
-		.r15 = user.r15, .r14 = user.r14, .r13 = user.r13, .r12 = user.r12,
-		.rbp = user.rbp, .rbx = user.rbx, .r11 = user.r11, .r10 = user.r10,
-		.r9 = user.r9, .r8 = user.r8, .rax = user.rax, .rcx = user.rcx,
-		.rdx = user.rdx, .rsi = user.rsi, .rdi = user.rdi,
-		.rip = user.rip, .cs = user.cs, .eflags = user.eflags, .rsp = user.rsp,
+		.r15 = user.r15,
+		.r14 = user.r14,
+		.r13 = user.r13,
+		.r12 = user.r12,
+		.rbp = user.rbp,
+		.rbx = user.rbx,
+		.r11 = user.r11,
+		.r10 = user.r10,
+		.r9 = user.r9,
+		.r8 = user.r8,
+		.rax = user.rax,
+		.rcx = user.rcx,
+		.rdx = user.rdx,
+		.rsi = user.rsi,
+		.rdi = user.rdi,
+		.rip = user.rip,
+		.cs = user.cs,
+		.eflags = user.eflags,
+		.rsp = user.rsp,
 		.ss = user.ss,
 	};
 
@@ -212,7 +226,7 @@ ssize_t arch_find_syscall(const unsigned char *code, size_t size)
 
 int arch_get_regs(pid_t tid, struct arch_regs *regs)
 {
-	struct iovec iov = { &regs->user, sizeof(regs->user) };
+	struct iovec iov = {&regs->user, sizeof(regs->user)};
 
 	if (ptrace(PTRACE_GETREGSET, tid, NT_PRSTATUS, &iov) < 0)
 		return -errno;
@@ -222,7 +236,7 @@ int arch_get_regs(pid_t tid, struct arch_regs *regs)
 
 int arch_set_regs(pid_t tid, const struct arch_regs *regs)
 {
-	struct iovec iov = { (void *)&regs->user, sizeof(regs->user) };
+	struct iovec iov = {(void *)&regs->user, sizeof(regs->user)};
 
 	return ptrace(PTRACE_SETREGSET, tid, NT_PRSTATUS, &iov) < 0 ? -errno : 0;
 }
@@ -293,7 +307,7 @@ void arch_set_syscall_nr(struct arch_regs *regs, long nr)
 
 long arch_loaded_syscall(const unsigned char code[ARCH_CODE_BEFORE])
 {
-	static const unsigned char mov_eax = 0xb8, mov_rax[] = { 0x48, 0xc7, 0xc0 };
+	static const unsigned char mov_eax = 0xb8, mov_rax[] = {0x48, 0xc7, 0xc0};
 	const unsigned char *end = code + ARCH_CODE_BEFORE - SYSCALL_SIZE;
 	int32_t number;
 
