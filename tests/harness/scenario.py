@@ -16,7 +16,7 @@ SKIPPED = 77
 
 class Scenario:
     alone = False
-    timeout = 120
+    timeout = 300
 
     def __init__(self, settings, program, about, mode):
         self.settings = settings
@@ -72,7 +72,7 @@ class Scenario:
             app.reap()
             raise Failure(f"{which}: the application is gone, wait status {app.status}") from None
         try:
-            code = app.wait(40)
+            code = app.wait(100)
         except Failure as failure:
             raise Failure(f"{which}: {failure}") from None
         if code:

@@ -48,10 +48,11 @@ for _ in threads:
 for thread in threads:
     thread.join()
 child.stdin.close()
+while ticks < 10:
+    time.sleep(0.01)
 signal.setitimer(signal.ITIMER_REAL, 0)  # a finished interpreter has no handlers any more
 results = sorted(done.get() for _ in range(2000))
 nameless.seek(0)
 with open("output", "w") as output:
     print(hashlib.sha256(repr(results).encode()).hexdigest(), file=output)
     print(sum(cubes), child.wait(), len(nameless.read()), file=output)
-    print("the timer ticked" if ticks > 10 else f"the timer ticked {ticks} times", file=output)

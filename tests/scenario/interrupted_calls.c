@@ -20,8 +20,11 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Shared by all: readable once verify() writes; never written before. */
-static int pipe_fds[2], event, epoll, full_pipe[2];
+/*
+ * Shared by all: readable once verify() writes; never written before.  Nobody reads what epoll
+ * watches: it stays ready.
+ */
+static int pipe_fds[2], event, watched, epoll, full_pipe[2];
 static int words[32]; /* futexes */
 static pid_t ended_child;
 
@@ -56,13 +59,13 @@ static long call_poll(void)
 static long call_poll_timeout(void)
 {
 	struct pollfd fd = {.fd = full_pipe[1], .events = POLLOUT};
-	return poll(&fd, 1, 60000);
+	return poll(&fd, 1, 600000);
 }
 
 static long call_ppoll(void)
 {
 	struct pollfd fd = {.fd = full_pipe[1], .events = POLLOUT};
-	struct timespec timeout = {60, 0};
+	struct timespec timeout = {600, 0};
 	sigset_t mask;
 
 	sigfillset(&mask);
@@ -72,7 +75,7 @@ static long call_ppoll(void)
 static long call_select(void)
 {
 	fd_set set;
-	struct timeval timeout = {60, 0};
+	struct timeval timeout = {600, 0};
 
 	FD_ZERO(&set);
 	FD_SET(full_pipe[1], &set);
@@ -88,7 +91,7 @@ static long call_epoll_wait(void)
 static long call_epoll_wait_timeout(void)
 {
 	struct epoll_event got;
-	return epoll_wait(epoll, &got, 1, 60000);
+	return epoll_wait(epoll, &got, 1, 600000);
 }
 
 static long call_futex(void)
@@ -98,7 +101,7 @@ static long call_futex(void)
 
 static long call_futex_timeout(void)
 {
-	struct timespec timeout = {60, 0};
+	struct timespec timeout = {600, 0};
 	return futex_wait(&words[0], &timeout);
 }
 
@@ -107,7 +110,7 @@ static long call_futex_bitset(void)
 	struct timespec timeout;
 
 	clock_gettime(CLOCK_MONOTONIC, &timeout);
-	timeout.tv_sec += 60;
+	timeout.tv_sec += 600;
 	return syscall(SYS_futex, &words[0], FUTEX_WAIT_BITSET_PRIVATE, 0, &timeout, NULL, 1);
 }
 
@@ -134,7 +137,7 @@ static long call_sigwaitinfo(void)
 
 static long call_sigtimedwait(void)
 {
-	struct timespec timeout = {60, 0};
+	struct timespec timeout = {600, 0};
 	sigset_t set = realtime_signal();
 	return sigtimedwait(&set, NULL, &timeout) - SIGRTMIN;
 }
@@ -235,8 +238,9 @@ static void setup(void)
 	must(pipe(full_pipe));
 	fill_pipe();
 	event = must(eventfd(0, 0));
+	watched = must(eventfd(0, 0));
 	epoll = must(epoll_create1(0));
-	must(epoll_ctl(epoll, EPOLL_CTL_ADD, pipe_fds[0], &in));
+	must(epoll_ctl(epoll, EPOLL_CTL_ADD, watched, &in));
 	ended_child = must(fork());
 	if (ended_child == 0) {
 		sleep_until_told();
@@ -248,7 +252,7 @@ static void setup(void)
 		while (!calls[i].begun)
 			sleep_ms(1);
 	}
-	sleep_ms(30);
+	await_others_asleep();
 }
 
 static void verify(void)
@@ -256,7 +260,7 @@ static void verify(void)
 	static char bytes[65536];
 	uint64_t one = 1;
 
-	sleep_ms(30);
+	await_others_asleep(); /* or have ended by themselves, which they must not */
 	for (int i = 0; i < CALLS; i++)
 		check(!calls[i].ended, "%s: returned %ld by itself (errno %d)", calls[i].name,
 		      calls[i].result, calls[i].error);
@@ -265,20 +269,17 @@ static void verify(void)
 		if (calls[i].sig && !calls[i].ended)
 			pthread_kill(calls[i].thread, SIGRTMIN + calls[i].sig);
 	}
-	sleep_ms(10);
+	(void)await(handled == 3);
 	same("handlers run", 3, handled);
 	kill(ended_child, SIGTERM);
 	must(write(event, &one, 8));
 	words[0] = 1;
 	syscall(SYS_futex, &words[0], FUTEX_WAKE_PRIVATE, 100);
-	must(write(pipe_fds[1], "b", 1));
-	sleep_ms(10); /* epoll sees the byte, and one of the readers takes it */
+	must(write(watched, &one, 8));
 	must(write(pipe_fds[1], "ab", 2));
 	must(read(full_pipe[0], bytes, sizeof(bytes)));
 	for (int i = 0; i < CALLS; i++) {
-		for (int ms = 0; !calls[i].ended && ms < 3000; ms++)
-			sleep_ms(1);
-		if (!calls[i].ended)
+		if (!await(calls[i].ended))
 			fail("%s: does not return", calls[i].name);
 		else
 			check(calls[i].result == calls[i].wanted,

@@ -17,8 +17,12 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Longer than a dump and a restore take, or the test is about nothing. */
-enum { SLEEP_MS = 3000, LATE_MS = 4000 };
+/*
+ * Longer than a dump and a restore take, or the test is about nothing.  The time between them does
+ * not count for most sleeps, so nothing is known about when they end but that none has more left
+ * than all of its time.  How late they may be is a matter of the machine.
+ */
+enum { SLEEP_MS = 3000, LATE_MS = 15000 };
 
 static const struct timespec sleep_time = {SLEEP_MS / 1000, SLEEP_MS % 1000 * 1000000L};
 
@@ -166,20 +170,20 @@ static void setup(void)
 
 static void verify(void)
 {
+	int64_t end = now_ns() + (SLEEP_MS + LATE_MS) * 1000000LL;
+
 	for (int i = 0; i < CALLS; i++) {
 		struct call *call = &calls[i];
-		for (int ms = 0; !call->ended && ms < 2 * SLEEP_MS + LATE_MS; ms++)
+		while (!call->ended && now_ns() < end)
 			sleep_ms(1);
-		int64_t slept = (call->ended_ns - call->begun_ns) / 1000000;
 		if (!call->ended) {
 			fail("%s: does not return", call->name);
 			continue;
 		}
+		int64_t slept = (call->ended_ns - call->begun_ns) / 1000000;
 		check(call->result == 0, "%s: returned %ld (errno %d)", call->name, call->result,
 		      call->error);
 		check(slept >= SLEEP_MS - 1, "%s: returned after %ld ms of %d", call->name,
-		      (long)slept, SLEEP_MS);
-		check(slept <= SLEEP_MS + LATE_MS, "%s: returned after %ld ms of %d", call->name,
 		      (long)slept, SLEEP_MS);
 		pthread_join(call->thread, NULL);
 	}

@@ -48,8 +48,7 @@ static void verify(void)
 
 	child_verify(parent);
 	/* The grandchild comes to us, the subreaper, and ends. */
-	for (int ms = 0; waitpid(-1, &status, WNOHANG) == 0 && ms < 2000; ms++)
-		sleep_ms(1);
+	(void)await(waitpid(-1, &status, WNOHANG) != 0);
 	check(*told_of_death, "the child was not told of its parent's death");
 }
 

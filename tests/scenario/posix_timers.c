@@ -118,7 +118,7 @@ static void verify(void)
 			continue;
 		same("interval", timers[i].interval, now.it_interval.tv_sec);
 		long left = now.it_value.tv_sec;
-		check(timers[i].value ? left > timers[i].value - 100 && left <= timers[i].value
+		check(timers[i].value ? left > timers[i].value - 300 && left <= timers[i].value
 				      : left == 0,
 		      "timer %d (clock %d) has %ld s left instead of nearly %ld", i,
 		      timers[i].clock, left, timers[i].value);
@@ -127,13 +127,9 @@ static void verify(void)
 	sigemptyset(&blocked);
 	sigaddset(&blocked, SIGRTMIN + 3);
 	sigprocmask(SIG_UNBLOCK, &blocked, NULL);
-	sleep_ms(1);
 	check(ticks >= 1, "the timer that expired does not tell");
-	int64_t end = now_ns() + 2000000000;
 	int before = ticks;
-	while (ticks < before + 10 && now_ns() < end)
-		sleep_ms(1);
-	check(ticks >= before + 10, "a periodic timer fired %d times", ticks - before);
+	check(await(ticks >= before + 10), "a periodic timer fired %d times", ticks - before);
 	same("value of a tick", count - 2, tick_value);
 	/* A new timer gets a new id and works. */
 	struct itimerspec soon = {{0, 0}, {0, 1000000}};
@@ -144,7 +140,7 @@ static void verify(void)
 	syscall(SYS_timer_delete, fast);
 	before = ticks;
 	syscall(SYS_timer_settime, id, 0, &soon, NULL);
-	sleep_ms(20);
+	(void)await(ticks > before);
 	same("ticks of a new timer", 1, ticks - before);
 }
 

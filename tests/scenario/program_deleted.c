@@ -12,6 +12,14 @@
 
 static pid_t deleted, replaced;
 
+static bool runs(pid_t pid, const char *name)
+{
+	char path[64], target[4096] = "";
+
+	snprintf(path, sizeof(path), "/proc/%d/exe", pid);
+	return readlink(path, target, sizeof(target) - 1) > 0 && strstr(target, name);
+}
+
 static pid_t start(const char *name)
 {
 	char command[128];
@@ -24,14 +32,8 @@ static pid_t start(const char *name)
 		execl(name, name, "1000", NULL);
 		_exit(1);
 	}
-	for (int i = 0; i < 1000; i++) {
-		char path[64], target[4096] = "";
-		snprintf(path, sizeof(path), "/proc/%d/exe", pid);
-		if (readlink(path, target, sizeof(target) - 1) > 0 && strstr(target, name + 1))
-			break;
-		sleep_ms(1);
-	}
-	sleep_ms(20);
+	if (!await(runs(pid, name + 1) && task_state(pid) == 'S'))
+		die("%s does not sleep", name);
 	return pid;
 }
 

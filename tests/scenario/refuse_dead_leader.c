@@ -24,7 +24,8 @@ static void setup(void)
 			_exit(1);
 		syscall(SYS_exit, 0);
 	}
-	sleep_ms(50);
+	if (!await(task_state(process) == 'Z'))
+		die("the main thread does not end");
 }
 
 static void verify(void)

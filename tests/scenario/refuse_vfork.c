@@ -22,7 +22,8 @@ static void setup(void)
 		sleep_until_told();
 		_exit(pid == 0 ? 0 : waitpid(pid, NULL, 0) != pid);
 	}
-	sleep_ms(100);
+	if (!await(task_state(parent) == 'D'))
+		die("the parent does not wait");
 }
 
 static void verify(void)

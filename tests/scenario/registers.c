@@ -224,9 +224,8 @@ static void verify(void)
 		before[i] = loops[i].rounds;
 	/* They still turn. */
 	for (int i = 0; i < LOOPS; i++) {
-		for (int ms = 0; loops[i].running && loops[i].rounds == before[i] && ms < 5000;
-		     ms++)
-			sleep_ms(1);
+		check(!loops[i].running || await(loops[i].rounds != before[i]),
+		      "%s: the loop stands still", loops[i].name);
 	}
 	stop = 1;
 	for (int i = 0; i < LOOPS; i++) {

@@ -112,9 +112,7 @@ static void verify(void)
 	uint64_t before = done[0];
 
 	verify_area();
-	for (int ms = 0; done[0] == before && ms < 2000; ms++)
-		sleep_ms(1);
-	check(done[0] != before, "sequences do not complete any more");
+	check(await(done[0] != before), "sequences do not complete any more");
 	stop = 1;
 	for (int i = 0; i < THREADS; i++) {
 		pthread_join(threads[i], NULL);

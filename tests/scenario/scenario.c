@@ -3,6 +3,7 @@
 #include "scenario.h"
 #include "snapshot.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -271,6 +272,36 @@ void sleep_ms(int ms)
 
 	while (nanosleep(&left, &left) < 0 && errno == EINTR)
 		;
+}
+
+char task_state(pid_t tid)
+{
+	char path[64], line[512];
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", tid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return 0;
+	ssize_t length = read(fd, line, sizeof(line) - 1);
+	close(fd);
+	line[length < 0 ? 0 : length] = '\0';
+	const char *end = strrchr(line, ')');
+	return end && end[1] ? end[2] : 0;
+}
+
+void await_others_asleep(void)
+{
+	DIR *tasks = opendir("/proc/self/task");
+	struct dirent *entry;
+
+	while (tasks && (entry = readdir(tasks))) {
+		pid_t tid = atoi(entry->d_name);
+		if (tid && tid != gettid() && !await(task_state(tid) == 'S'))
+			fail("thread %d does not come to rest", tid);
+	}
+	if (tasks)
+		closedir(tasks);
 }
 
 static void describe(void)

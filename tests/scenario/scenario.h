@@ -89,6 +89,22 @@ const char *file_text(const char *path);
 void write_text(const char *path, const char *text);
 /* CLOCK_MONOTONIC in nanoseconds. */
 int64_t now_ns(void);
+/*
+ * Waits until the condition holds; false if it does not after a time in which it would on the
+ * slowest machine.  Nothing is asserted about time but by this.
+ */
+#define await(condition)                                                                           \
+	({                                                                                         \
+		int64_t await_end = now_ns() + 30 * 1000000000LL;                                  \
+		bool await_met;                                                                    \
+		while (!(await_met = (condition)) && now_ns() < await_end)                         \
+			sleep_ms(1);                                                               \
+		await_met;                                                                         \
+	})
+/* State of a process or thread as in /proc/PID/stat: 'R', 'S', 'T', ...; 0: there is none. */
+char task_state(pid_t tid);
+/* Waits until all other threads of this process sleep, in whatever call is next for them. */
+void await_others_asleep(void);
 /* Sleeps through signals and freezes until `ms` milliseconds have passed. */
 void sleep_ms(int ms);
 

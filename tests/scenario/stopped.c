@@ -14,15 +14,6 @@ static pid_t pids[STOPPED];
 static const int signals[STOPPED] = {SIGSTOP, SIGTSTP, SIGSTOP, SIGTTIN};
 static volatile sig_atomic_t continued;
 
-static char state_of(pid_t pid)
-{
-	char path[64];
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	const char *end = strrchr(file_text(path), ')');
-	return end ? end[2] : '?';
-}
-
 static void on_continue(int sig)
 {
 	continued++;
@@ -54,19 +45,17 @@ static void setup(void)
 
 static void verify(void)
 {
-	sleep_ms(20);
 	for (int i = 0; i < STOPPED; i++) {
 		int status;
 
-		check(state_of(pids[i]) == 'T', "child %d stopped by signal %d is in state %c", i,
-		      signals[i], state_of(pids[i]));
+		check(task_state(pids[i]) == 'T', "child %d stopped by signal %d is in state %c", i,
+		      signals[i], task_state(pids[i]));
 		kill(pids[i], SIGCONT);
 		pid_t got = waitpid(pids[i], &status, WCONTINUED);
 		check(got == pids[i] && WIFCONTINUED(status), "child %d did not continue: %x", i,
 		      status);
-		for (int ms = 0; state_of(pids[i]) != 'S' && ms < 1000; ms++)
-			sleep_ms(1);
-		check(state_of(pids[i]) == 'S', "child %d is in state %c", i, state_of(pids[i]));
+		check(await(task_state(pids[i]) == 'S'), "child %d is in state %c", i,
+		      task_state(pids[i]));
 	}
 }
 

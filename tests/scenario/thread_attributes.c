@@ -78,7 +78,7 @@ static void setup(void)
 			die("thread %ld cannot be made", i);
 	}
 	pthread_barrier_wait(&made);
-	sleep_ms(5);
+	await_others_asleep();
 }
 
 static void verify(void)

@@ -38,7 +38,7 @@ static void setup(void)
 	}
 	while (atomic_load(&made) < THREADS)
 		sleep_ms(1);
-	sleep_ms(20);
+	await_others_asleep();
 }
 
 static void verify(void)

@@ -61,7 +61,7 @@ static void verify_far(int fd, int i, long interval)
 	if (fd < 0)
 		return;
 	same("gettime", 0, timerfd_gettime(fd, &now));
-	check(now.it_value.tv_sec > FAR - 100 && now.it_value.tv_sec <= FAR + i,
+	check(now.it_value.tv_sec > FAR - 300 && now.it_value.tv_sec <= FAR + i,
 	      "clock %d has %ld s left instead of nearly %d", clocks[i], now.it_value.tv_sec,
 	      FAR + i);
 	same("interval", interval, now.it_interval.tv_sec * 1000000000 + now.it_interval.tv_nsec);
@@ -86,7 +86,7 @@ static void verify(void)
 	same("read of a periodic timer", 8, read(periodic, &ticks, 8));
 	check(ticks >= 95, "%lu ticks instead of 95 or more", ticks);
 	struct pollfd fd = {.fd = periodic, .events = POLLIN};
-	same("it goes on", 1, poll(&fd, 1, 1000));
+	same("it goes on", 1, poll(&fd, 1, 30000));
 	timerfd_gettime(periodic, &now);
 	same("its interval", 1000000, now.it_interval.tv_nsec);
 }
