@@ -6,7 +6,7 @@ DESTDIR ?=
 CRIU_LINK ?= 0
 
 # What a fresh Debian 12 lacks: to build, and then to test.
-DEPS = gcc libc6-dev meson ninja-build pkg-config libprotobuf-c-dev protobuf-c-compiler \
+DEPS = gcc libc6-dev meson ninja-build pkg-config libprotobuf-c-dev protobuf-c-compiler libarchive-dev \
 	libcmocka-dev python3
 TEST_DEPS = criu perl gzip sqlite3 bash util-linux
 

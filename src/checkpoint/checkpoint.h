@@ -7,6 +7,7 @@
 #include "base/arena.h"
 #include "cli/options.h"
 #include "file/file.h"
+#include "mount/mount.h"
 #include "namespace/namespace.h"
 #include "task/task.h"
 
@@ -17,7 +18,9 @@ struct checkpoint {
 	int images;  /* directory of the image files */
 	int workdir; /* directory of logs, statistics and the pid file */
 	struct tree tree;
-	uint64_t own_namespaces[NAMESPACE_KINDS]; /* dump: inodes of stasis' own; 0: not read yet */
+	uint64_t own_namespaces[NAMESPACE_FILES]; /* dump: inodes of stasis' own; 0: not read yet */
+	struct namespace_table namespaces;
+	struct mount_state mounts;
 	const char *root_cgroups;                 /* dump: /proc/PID/cgroup of the root */
 	struct file_table files;
 	struct memory_state *memory;   /* memory/'s own */

@@ -18,7 +18,7 @@ static const struct kind {
 	const char *name, *what;
 	size_t id, has_id;
 	bool of_process; /* a single thread cannot have another */
-} kinds[NAMESPACE_KINDS] = {
+} kinds[NAMESPACE_FILES] = {
 	{"pid", "a pid namespace", IDS_FIELD(pid_ns_id), true},
 	{"net", "a network namespace", IDS_FIELD(net_ns_id)},
 	{"ipc", "an ipc namespace", IDS_FIELD(ipc_ns_id)},
@@ -53,7 +53,7 @@ static void thread_compare(const struct checkpoint *checkpoint, const struct tas
 	char directory[32];
 
 	snprintf(directory, sizeof(directory), "task/%d/ns/", tid);
-	for (size_t i = 0; i < NAMESPACE_KINDS; i++) {
+	for (size_t i = 0; i < NAMESPACE_FILES; i++) {
 		uint64_t theirs;
 
 		if (kinds[i].of_process)
@@ -77,7 +77,7 @@ int namespaces_describe(struct checkpoint *checkpoint, struct task *task)
 	TaskKobjIdsEntry *ids = task->threads[0].core->ids;
 	int result = 0;
 
-	for (size_t i = 0; i < NAMESPACE_KINDS; i++) {
+	for (size_t i = 0; i < NAMESPACE_FILES; i++) {
 		uint64_t *ours = &checkpoint->own_namespaces[i], theirs;
 		int error =
 			*ours ? 0

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/arena.h"
+#include "base/array.h"
+#include "base/hash.h"
+
+struct filesystem;
+struct namespace;
+
+/*
+ * The mount graph: what the kernel knows of mounts, as a plain data model.  It is collected from a
+ * kernel (collect.c) or read from images (images.c), planned (plan.c), built (build.c) and compared
+ * (compare.c).  Everything in it is in the graph's arena; paths are raw bytes without escapes.
+ */
+
+/* A filesystem instance; several mounts can show it. */
+struct superblock {
+	uint32_t id; /* 1, 2, ... in the graph */
+	dev_t device;
+	const char *type, *subtype; /* "fuse", "sshfs"; subtype: NULL mostly */
+	const char *source;         /* what was mounted: "/dev/vda", "tmpfs"; NULL: nothing */
+	const char *options;  /* the filesystem's own, comma separated as mountinfo has them; "" */
+	unsigned int flags;   /* SB_*: the bits of mount(2) that are the superblock's */
+	struct mount *mounts; /* by next_of_superblock */
+
+	const struct filesystem
+		*filesystem;              /* its type's row in filesystem.c; NULL: unknown type */
+	ARRAY(struct provider) providers; /* where it is taken from when it is not made anew */
+	bool late; /* restore: it can be made only when all tasks exist (proc of an inner pid
+		      namespace) */
+	int fd; /* dump: a directory or file on it; restore: a mount of all of it, see build.c; or
+		   -1 */
+	void *state; /* the filesystem's own */
+};
+
+/* Something outside of the tree that a mount can be cloned from: external mounts, the new root. */
+struct provider {
+	const char *root;         /* its root in the filesystem */
+	const char *name;         /* for messages and plans: "--root /srv/x", "mnt[key]" */
+	struct peer_group *group; /* the outside group that it is a member of; or NULL */
+	int fd; /* restore: a detached clone of it that is still in its group; or -1 */
+};
+
+/*
+ * Mounts that tell each other of what is mounted on them.  A group whose members are all outside
+ * of the graph is there as a master only.
+ */
+struct peer_group {
+	int id;                    /* as mountinfo has it; image and kernel differ */
+	struct peer_group *master; /* the group it receives from; or NULL */
+	struct mount *members;     /* by next_of_group */
+	bool outside;              /* has members that are not in the graph */
+	bool visited;              /* for walks of the planner and others; false between them */
+};
+
+struct mount {
+	uint64_t id;       /* the 64-bit unique id where the kernel has it, else short_id */
+	uint32_t short_id; /* as in mountinfo, fdinfo and the images; can be used again */
+	struct mount_tree *tree;
+	struct mount *parent; /* NULL: the tree's root */
+	struct superblock *superblock;
+	const char *root;  /* in the filesystem: "/", "/a/b"; nsfs: "net:[4026531840]" */
+	bool root_deleted; /* there is no such name any more; root is what it was */
+	const char
+		*mountpoint; /* on the parent, from the parent's root: "a/b"; "": the root itself */
+	const char *path;    /* from the root of the namespace: "/x/a/b"; what messages print */
+	unsigned int attributes; /* MOUNT_ATTR_* but MOUNT_ATTR_IDMAP */
+	const char *uid_map,
+		*gid_map;         /* id mapped: "0 1000 1\n..." as in /proc/PID/uid_map; or NULL */
+	struct peer_group *group; /* shared: its peers; or NULL */
+	struct peer_group
+		*master; /* slave: who it receives from; the group's master if it is shared */
+	bool unbindable;
+	const char *external; /* key by which it is given from outside; or NULL */
+	bool has_files;       /* restore: its descriptor is kept for what is open on it */
+	int fd;               /* restore: its root, O_PATH, if has_files and it is built; or -1 */
+
+	struct mount **children; /* in no order */
+	size_t child_count;
+	struct mount *next_of_superblock, *next_of_group;
+	void *state; /* the planner's own while it plans */
+};
+
+/* A mount namespace. */
+struct mount_tree {
+	uint32_t id;                 /* of the namespace in the images */
+	struct namespace *namespace; /* or NULL: collected for `stasis mounts` */
+	struct mount *root;
+	ARRAY(struct mount *) mounts; /* parents before children */
+};
+
+struct mount_graph {
+	struct arena *arena;
+	ARRAY(struct mount_tree *) trees;
+	ARRAY(struct superblock *) superblocks;
+	ARRAY(struct peer_group *) groups;
+	struct hash by_id;       /* mount.id -> mount */
+	struct hash by_short_id; /* mount.short_id -> mount */
+	struct hash by_device;   /* superblock */
+	struct hash by_group;    /* peer_group.id -> peer_group */
+};
+
+/* An empty graph; frees: graph_free() its tables, the arena the rest. */
+struct mount_graph *graph_new(struct arena *arena);
+void graph_free(struct mount_graph *graph);
+
+struct mount_tree *graph_add_tree(struct mount_graph *graph, uint32_t id);
+/* The superblock of this device and type, added if it is new (then with nothing else set). */
+struct superblock *graph_superblock(struct mount_graph *graph, dev_t device, const char *type);
+/* The group of this id, added if it is new; NULL for 0. */
+struct peer_group *graph_group(struct mount_graph *graph, int id);
+/* Adds a mount whose fields from id to unbindable are set, but parent and path; links it to its
+ * superblock and groups.  parent: the short id (by_short) or id of the parent; resolved by
+ * graph_finish(). */
+struct mount *graph_add_mount(struct mount_graph *graph, struct mount_tree *tree,
+			      const struct mount *values, uint64_t parent);
+/*
+ * When all mounts of a tree are added: parents, children, the order.  A mount whose parent is
+ * not in the tree is its root: there must be one.  Checks what a hostile image could have wrong:
+ * cycles, ids that come twice, mounts without root.  0 or -EBADMSG with a report about `what`.
+ */
+int graph_finish(struct mount_graph *graph, struct mount_tree *tree, const char *what);
+
+/* Does the directory `outer` contain `inner` (both from "/"), or are they the same? */
+bool path_contains(const char *outer, const char *inner);
+/* What is left of inner below outer, without a leading '/'; "" if they are the same.  outer
+ * contains inner. */
+const char *path_below(const char *outer, const char *inner);
+/* A path or name as mountinfo and messages print it, in the arena: \040 and the like for odd bytes.
+ */
+const char *path_escaped(struct arena *arena, const char *path);
