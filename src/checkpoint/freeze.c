@@ -213,31 +213,33 @@ static enum task_state settle_stop(struct task *task)
 	return leader->group_stop ? TASK_STOPPED : TASK_ALIVE;
 }
 
-static int describe_frozen(struct task *task)
+static int describe_frozen(struct checkpoint *checkpoint, struct task *task)
 {
-	struct proc_stat stat;
+	struct proc_stat *stat = arena_new_object(checkpoint->arena, struct proc_stat);
 	struct proc_status status;
-	int error = proc_stat_read(&task->threads[0], &stat);
+	int error = proc_stat_read(&task->threads[0], stat);
 
 	if (!error && task->state != TASK_DEAD)
 		error = proc_status_read(&task->threads[0], &status);
 	if (error)
 		return FAIL(-error, SUBJECT("pid %d", task->pid), NULL, "cannot read its state: %s",
 			    strerror(-error));
-	task->ppid = stat.ppid;
-	task->pgid = stat.pgrp;
-	task->sid = stat.session;
-	if (stat.exit_signal != SIGCHLD)
+	task->stat = stat;
+	task->ppid = stat->ppid;
+	task->pgid = stat->pgrp;
+	task->sid = stat->session;
+	if (stat->exit_signal != SIGCHLD)
 		REFUSE(SUBJECT("pid %d", task->pid),
 		       "programs that use clone() this way cannot be checkpointed yet",
 		       "its end is told to its parent by signal %d instead of SIGCHLD",
-		       stat.exit_signal);
+		       stat->exit_signal);
 	if (task->state == TASK_DEAD)
 		return 0;
 	task->space = (struct remote_space){.pid = task->pid,
 					    .ignored = status.ignored,
 					    .caught = status.caught,
 					    .pending = status.shared_pending};
+	task->umask = status.umask;
 	proc_status_free(&status);
 	settle_threads(task, status.seccomp);
 	return 0;
@@ -288,7 +290,7 @@ static int freeze_task(struct checkpoint *checkpoint, pid_t pid, struct task *pa
 		error = freeze_threads(checkpoint, task);
 		task->state = settle_stop(task);
 	}
-	return error ? report_seize(task, error) : describe_frozen(task);
+	return error ? report_seize(task, error) : describe_frozen(checkpoint, task);
 }
 
 /* ---- the tree ----------------------------------------------------------------------------- */

@@ -163,9 +163,9 @@ static struct description *describe_descriptor(struct checkpoint *checkpoint, st
 	int flags = fcntl(fd, F_GETFL);
 
 	description->flags = flags;
-	*error = flags < 0 ? FAIL(errno, SUBJECT("%s, fd %d", task_subject(task).text, number), NULL,
-				  "its flags cannot be read: %s", strerror(errno)) :
-			     describe(checkpoint, description);
+	*error = flags < 0 ? FAIL(errno, SUBJECT("%s, fd %d", task_subject(task).text, number),
+				  NULL, "its flags cannot be read: %s", strerror(errno))
+			   : describe(checkpoint, description);
 	description->described = !*error;
 	description->fd = -1;
 	return description;
@@ -258,29 +258,16 @@ static int describe_directory(struct checkpoint *checkpoint, struct task *task, 
 	return files_describe_path(checkpoint, fd, O_PATH | O_DIRECTORY, subject, id);
 }
 
-static int read_umask(struct task *task, uint32_t *mask)
-{
-	autofree char *text = NULL;
-	int error = fd_read_file(task->proc, "status", &text, NULL);
-	const char *line = error ? NULL : file_info(text, "Umask:");
-
-	if (!line)
-		return FAIL(error ? -error : ENODATA, task_subject(task), NULL,
-			    "its umask cannot be read");
-	*mask = strtoul(line, NULL, 8);
-	return 0;
-}
-
 static int describe_fs(struct checkpoint *checkpoint, struct task *task)
 {
 	FsEntry *fs = ARENA_MESSAGE(checkpoint->arena, fs_entry, FsEntry);
 	int cwd = describe_directory(checkpoint, task, "cwd", &fs->cwd_id);
 	int root = describe_directory(checkpoint, task, "root", &fs->root_id);
-	int mask = read_umask(task, &fs->umask);
 
 	fs->has_umask = true;
+	fs->umask = task->umask;
 	task->fs = fs;
-	return cwd ? cwd : root ? root : mask;
+	return cwd ? cwd : root;
 }
 
 int files_describe(struct checkpoint *checkpoint, struct task *task)

@@ -15,6 +15,7 @@
 #include "memory/internal.h"
 #include "memory/memory.h"
 #include "memory/shared.h"
+#include "task/proc.h"
 
 struct subject mapping_subject(const struct task *task, const VmaEntry *entry)
 {
@@ -331,35 +332,21 @@ static int describe_mappings(struct survey *survey)
 
 /* ---- the rest of mm_entry ------------------------------------------------------------------ */
 
-/* Fields of /proc/PID/stat, counted from 1 as in proc(5). */
-static int describe_positions(struct task *task)
+static void describe_positions(struct task *task)
 {
+	const struct proc_stat *stat = task->stat;
 	MmEntry *mm = task->mm;
-	struct {
-		int field;
-		uint64_t *value;
-	} positions[] = {
-		{26, &mm->mm_start_code}, {27, &mm->mm_end_code}, {28, &mm->mm_start_stack},
-		{45, &mm->mm_start_data}, {46, &mm->mm_end_data}, {47, &mm->mm_start_brk},
-		{48, &mm->mm_arg_start},  {49, &mm->mm_arg_end},  {50, &mm->mm_env_start},
-		{51, &mm->mm_env_end},
-	};
-	autofree char *text = NULL;
-	int error = fd_read_file(task->proc, "stat", &text, NULL), field = 2;
-	char *at = error ? NULL : strrchr(text, ')');
-	size_t next = 0;
 
-	while (at && next < sizeof(positions) / sizeof(*positions)) {
-		at = strchr(at, ' ');
-		if (!at++)
-			break;
-		if (++field == positions[next].field)
-			*positions[next++].value = strtoull(at, NULL, 10);
-	}
-	if (next == sizeof(positions) / sizeof(*positions))
-		return 0;
-	return FAIL(error ? -error : EBADMSG, task_subject(task), NULL,
-		    "/proc/PID/stat cannot be read: %s", strerror(error ? -error : EBADMSG));
+	mm->mm_start_code = stat->start_code;
+	mm->mm_end_code = stat->end_code;
+	mm->mm_start_stack = stat->start_stack;
+	mm->mm_start_data = stat->start_data;
+	mm->mm_end_data = stat->end_data;
+	mm->mm_start_brk = stat->start_brk;
+	mm->mm_arg_start = stat->arg_start;
+	mm->mm_arg_end = stat->arg_end;
+	mm->mm_env_start = stat->env_start;
+	mm->mm_env_end = stat->env_end;
 }
 
 static int describe_auxv(struct checkpoint *checkpoint, struct task *task)
@@ -392,7 +379,7 @@ int memory_describe(struct checkpoint *checkpoint, struct task *task)
 {
 	struct survey survey = {
 		.checkpoint = checkpoint, .task = task, .state = memory_state(checkpoint)};
-	int mappings, positions, auxv, executable;
+	int mappings, auxv, executable;
 
 	if (!survey.state)
 		return -EIO;
@@ -403,8 +390,8 @@ int memory_describe(struct checkpoint *checkpoint, struct task *task)
 	task->memory->pages = -1;
 	/* All of them, so that all problems are found. */
 	mappings = describe_mappings(&survey);
-	positions = describe_positions(task);
+	describe_positions(task);
 	auxv = describe_auxv(checkpoint, task);
 	executable = describe_executable(checkpoint, task);
-	return mappings ? mappings : positions ? positions : auxv ? auxv : executable;
+	return mappings ? mappings : auxv ? auxv : executable;
 }

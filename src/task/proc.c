@@ -74,7 +74,7 @@ int proc_write(const struct task *task, const char *name, const char *text)
 /* ---- status ------------------------------------------------------------------------------- */
 
 /* How the value of a line is written. */
-enum form { FOUR_IDS, MASK, NUMBER, GROUPS };
+enum form { FOUR_IDS, MASK, NUMBER, OCTAL, GROUPS };
 
 static const struct status_line {
 	const char *name;
@@ -86,6 +86,7 @@ static const struct status_line {
 	{                                                                                          \
 		name, form, offsetof(struct proc_status, field)                                    \
 	}
+	LINE("Umask", OCTAL, umask),
 	LINE("TracerPid", NUMBER, tracer),
 	LINE("Uid", FOUR_IDS, uids),
 	LINE("Gid", FOUR_IDS, gids),
@@ -145,6 +146,9 @@ static bool parse_value(const struct status_line *line, const char *value,
 	case NUMBER:
 		*(unsigned int *)field = strtoul(value, &end, 10);
 		return end != value;
+	case OCTAL:
+		*(uint32_t *)field = strtoul(value, &end, 8);
+		return end != value;
 	case GROUPS:
 		return parse_groups(value, status);
 	}
@@ -166,8 +170,8 @@ int proc_status_parse(const char *text, struct proc_status *status)
 	for (const char *line = text; line && *line && next < STATUS_LINES;) {
 		size_t found = next, length;
 
-		while (!is_line(line, &status_lines[found], &length) && status_lines[found].optional &&
-		       found + 1 < STATUS_LINES)
+		while (!is_line(line, &status_lines[found], &length) &&
+		       status_lines[found].optional && found + 1 < STATUS_LINES)
 			found++;
 		if (is_line(line, &status_lines[found], &length)) {
 			if (!parse_value(&status_lines[found], line + length + 1, status))
@@ -214,6 +218,37 @@ void proc_status_free(struct proc_status *status)
 
 /* ---- stat --------------------------------------------------------------------------------- */
 
+/* Fields behind the flags, counted from 1 as in proc_pid_stat(5). */
+static const struct stat_field {
+	int number;
+	bool is_address; /* else an int */
+	size_t offset;
+} stat_fields[] = {
+#define ADDRESS(number, field)                                                                     \
+	{                                                                                          \
+		number, true, offsetof(struct proc_stat, field)                                    \
+	}
+	ADDRESS(26, start_code),  ADDRESS(27, end_code),
+	ADDRESS(28, start_stack), {38, false, offsetof(struct proc_stat, exit_signal)},
+	ADDRESS(45, start_data),  ADDRESS(46, end_data),
+	ADDRESS(47, start_brk),   ADDRESS(48, arg_start),
+	ADDRESS(49, arg_end),     ADDRESS(50, env_start),
+	ADDRESS(51, env_end),     {52, false, offsetof(struct proc_stat, exit_code)},
+#undef ADDRESS
+};
+
+enum { STAT_FIELDS = sizeof(stat_fields) / sizeof(*stat_fields), FLAGS_FIELD = 9 };
+
+static void parse_field(const struct stat_field *field, const char *text, struct proc_stat *stat)
+{
+	void *value = (char *)stat + field->offset;
+
+	if (field->is_address)
+		*(uint64_t *)value = strtoull(text, NULL, 10);
+	else
+		*(int *)value = atoi(text);
+}
+
 int proc_stat_parse(const char *text, struct proc_stat *stat)
 {
 	const char *open = strchr(text, '('), *close = strrchr(text, ')');
@@ -228,16 +263,18 @@ int proc_stat_parse(const char *text, struct proc_stat *stat)
 	    !skipped)
 		return -EINVAL;
 
-	/* flags is field 9, exit_signal field 38, exit_code field 52. */
 	const char *field = close + 1 + skipped;
+	size_t next = 0;
 
-	for (int number = 9; number < 51 && *field; number++) {
+	for (int number = FLAGS_FIELD + 1; next < STAT_FIELDS && *field; number++) {
 		field += strspn(field, " ");
-		if (number == 37)
-			stat->exit_signal = atoi(field);
+		if (*field == '\n')
+			break;
+		if (number == stat_fields[next].number)
+			parse_field(&stat_fields[next++], field, stat);
 		field += strcspn(field, " \n");
 	}
-	return sscanf(field, "%u", &stat->exit_code) == 1 ? 0 : -EINVAL;
+	return next == STAT_FIELDS ? 0 : -EINVAL;
 }
 
 int proc_stat_read(const struct thread *thread, struct proc_stat *stat)

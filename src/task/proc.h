@@ -19,6 +19,7 @@ struct proc_status {
 	unsigned int no_new_privs, seccomp;
 	unsigned int tracer; /* a tid, or 0 */
 	unsigned int locked; /* VmLck, in KiB */
+	uint32_t umask;
 };
 
 /* Parses the text; -EINVAL when a line that must be there is missing or is not understood. */
@@ -31,9 +32,12 @@ struct proc_stat {
 	char comm[64];
 	char state;
 	pid_t ppid, pgrp, session;
-	uint32_t flags; /* PF_* */
+	uint32_t flags;  /* PF_* */
 	int exit_signal; /* what the parent gets when it ends */
 	uint32_t exit_code;
+	/* Addresses; 0 for a zombie. */
+	uint64_t start_code, end_code, start_stack, start_data, end_data, start_brk;
+	uint64_t arg_start, arg_end, env_start, env_end;
 };
 
 int proc_stat_parse(const char *text, struct proc_stat *stat);

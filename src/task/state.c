@@ -146,7 +146,9 @@ static int read_proc(struct inquiry *inquiry)
 {
 	int error = proc_status_read(inquiry->thread, &inquiry->status);
 
-	if (!error)
+	if (inquiry->leader)
+		inquiry->stat = *inquiry->task->stat;
+	else if (!error)
 		error = proc_stat_read(inquiry->thread, &inquiry->stat);
 	if (error)
 		return FAIL(-error, thread_subject(inquiry->thread), NULL,
@@ -236,22 +238,18 @@ int threads_describe(struct checkpoint *checkpoint, struct thread *const *thread
 int task_describe_zombie(struct checkpoint *checkpoint, struct task *task)
 {
 	struct thread *thread = &task->threads[0];
+	const struct proc_stat *stat = task->stat;
 	struct inquiry inquiry = {
 		.arena = checkpoint->arena, .task = task, .thread = thread, .leader = true};
-	int error;
 
 	core_init(&inquiry);
 	thread->core->mtype = arch_march();
-	error = proc_stat_read(thread, &inquiry.stat);
-	if (error)
-		return FAIL(-error, task_subject(task), NULL, "cannot read its status in /proc: %s",
-			    strerror(-error));
 	inquiry.tc->task_state = TASK_DEAD;
-	inquiry.tc->exit_code = inquiry.stat.exit_code;
-	inquiry.tc->flags = inquiry.stat.flags;
-	inquiry.tc->comm = arena_strdup(checkpoint->arena, inquiry.stat.comm);
+	inquiry.tc->exit_code = stat->exit_code;
+	inquiry.tc->flags = stat->flags;
+	inquiry.tc->comm = arena_strdup(checkpoint->arena, stat->comm);
 	inquiry.thread_core->comm = inquiry.tc->comm;
-	if (WCOREDUMP(inquiry.stat.exit_code))
+	if (WCOREDUMP(stat->exit_code))
 		return REFUSE(task_subject(task), "let its parent wait for it",
 			      "it is a zombie that dumped core, and cannot end like that again");
 	return 0;

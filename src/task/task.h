@@ -35,9 +35,11 @@ struct task {
 	struct thread *threads; /* the leader first */
 	size_t thread_count;
 	struct remote_space space;
-	int pidfd;       /* or -1 */
-	bool no_batches; /* dump: nothing may run in it; it is refused */
-	int proc;        /* O_PATH descriptor of /proc/PID (dump), or -1 */
+	int pidfd;                    /* or -1 */
+	bool no_batches;              /* dump: nothing may run in it; it is refused */
+	int proc;                     /* O_PATH descriptor of /proc/PID (dump), or -1 */
+	const struct proc_stat *stat; /* dump: of the leader, as it was frozen */
+	uint32_t umask;               /* dump */
 
 	/* How it is born, by tree_plan(). */
 	pid_t birth_sid;    /* the session it is cloned into; 0: any */

@@ -40,6 +40,7 @@ static void status_is_parsed(void **state)
 					       "Seccomp:\t2\nSeccomp_filters:\t1\n",
 					   &status),
 			 0);
+	assert_int_equal(status.umask, 022);
 	assert_int_equal(status.tracer, 77);
 	assert_int_equal(status.uids[1], 1001);
 	assert_int_equal(status.gids[3], 4294967294u);
@@ -92,6 +93,10 @@ static void stat_is_parsed(void **state)
 	assert_int_equal(stat.flags, 4228364);
 	assert_int_equal(stat.exit_signal, 17);
 	assert_int_equal(stat.exit_code, 2304);
+	assert_int_equal(stat.start_code, 25);
+	assert_int_equal(stat.start_stack, 27);
+	assert_int_equal(stat.start_data, 7);
+	assert_int_equal(stat.env_end, 13);
 	assert_int_equal(proc_stat_parse("42 (a) Z 7 8 9 0 -1 1 2 3\n", &stat), -EINVAL);
 	assert_int_equal(proc_stat_parse("42 )a( Z", &stat), -EINVAL);
 	assert_int_equal(proc_stat_parse("", &stat), -EINVAL);
