@@ -33,6 +33,7 @@ static void survey_outside(struct checkpoint *checkpoint)
 		namespaces_describe(checkpoint, task);
 		cgroups_describe(checkpoint, task);
 		memory_describe(checkpoint, task);
+		files_list(checkpoint, task);
 	}
 }
 

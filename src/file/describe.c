@@ -14,7 +14,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "file/internal.h"
-#include "task/task.h"
+#include "task/part.h"
 
 /* Flags that F_GETFL tells and open() or F_SETFL bring back. */
 static const unsigned int known_flags = O_ACCMODE | O_APPEND | O_NONBLOCK | O_SYNC | O_DIRECT |
@@ -167,6 +167,7 @@ static struct description *describe_descriptor(struct checkpoint *checkpoint, st
 				  NULL, "its flags cannot be read: %s", strerror(errno))
 			   : describe(checkpoint, description);
 	description->described = !*error;
+	lock_ask(description);
 	description->fd = -1;
 	return description;
 }
@@ -198,52 +199,113 @@ static int list_descriptors(struct task *task, numbers *list)
 		     : 0;
 }
 
-static int describe_all(struct checkpoint *checkpoint, struct task *task, const numbers *list)
+int files_list(struct checkpoint *checkpoint, struct task *task)
 {
+	numbers list = {0};
+	int error = list_descriptors(task, &list);
+
+	task->fdinfo = arena_new_array(checkpoint->arena, FdinfoEntry *, list.count);
+	task->fdinfo_count = 0;
+	array_each (&list, number) {
+		FdinfoEntry *entry = ARENA_MESSAGE(checkpoint->arena, fdinfo_entry, FdinfoEntry);
+
+		entry->fd = *number;
+		task->fdinfo[task->fdinfo_count++] = entry;
+	}
+	array_free(&list);
+	return error;
+}
+
+static int describe_all(struct checkpoint *checkpoint, struct task *task)
+{
+	size_t count = task->fdinfo_count;
 	int result = 0;
 
-	task->fdinfo = arena_new_array(checkpoint->arena, FdinfoEntry *, list->count);
 	task->fdinfo_count = 0;
-	array_each (list, number) {
+	for (size_t i = 0; i < count; i++) {
+		FdinfoEntry *entry = task->fdinfo[i];
 		int error = 0;
 		struct description *description =
-			describe_descriptor(checkpoint, task, *number, &error);
+			describe_descriptor(checkpoint, task, entry->fd, &error);
 
-		if (description && lock_survey(checkpoint, task, *number, description))
+		if (description && lock_survey(checkpoint, task, entry->fd, description))
 			error = -EOPNOTSUPP;
 		result = result ? result : error;
 		if (!description || !description->entry)
 			continue;
-		FdinfoEntry *entry = ARENA_MESSAGE(checkpoint->arena, fdinfo_entry, FdinfoEntry);
-
 		entry->id = description->id;
 		entry->type = description->entry->type;
-		entry->fd = *number;
 		task->fdinfo[task->fdinfo_count++] = entry;
 	}
 	return result;
 }
 
-/* FD_CLOEXEC of every descriptor: only the task itself can tell without reading fdinfo. */
-static int ask_flags(struct task *task)
-{
-	struct batch batch;
-	int error = 0;
+/* ---- FD_CLOEXEC ----------------------------------------------------------------------------- */
 
-	batch_begin(&batch, task_leader(task));
-	for (size_t done = 0, next = 0; done < task->fdinfo_count && !error; done = next) {
-		for (; next < task->fdinfo_count && batch_fits(&batch, 1, 0); next++)
-			batch_call(&batch, SYS_fcntl, task->fdinfo[next]->fd, F_GETFD);
+/* Only the task itself can tell without fdinfo being read: in task/'s one batch, if they fit. */
+enum { ROOM_FOR_OTHERS = 64 * 1024 };
+
+static size_t ask_flags(struct batch *batch, const struct task *task, size_t first, size_t room)
+{
+	size_t next = first;
+
+	for (; next < task->fdinfo_count && batch_fits(batch, 1, room); next++)
+		batch_call(batch, SYS_fcntl, task->fdinfo[next]->fd, F_GETFD);
+	return next;
+}
+
+static int store_flags(const struct batch *batch, size_t call, struct task *task, size_t first,
+		       size_t end)
+{
+	for (; first < end; first++, call++) {
+		int64_t flags = batch_result(batch, call);
+
+		if (flags < 0)
+			return FAIL(-flags,
+				    SUBJECT("%s, fd %u", task_subject(task).text,
+					    task->fdinfo[first]->fd),
+				    NULL, "its flags cannot be read: %s", strerror(-flags));
+		task->fdinfo[first]->flags = flags;
+	}
+	return 0;
+}
+
+struct asked {
+	size_t call, end; /* the first call; descriptors up to here are asked for */
+};
+
+static void *flags_ask(struct inquiry *inquiry)
+{
+	struct asked *asked = arena_new_object(inquiry->arena, struct asked);
+
+	asked->call = inquiry->batch->count;
+	if (inquiry->leader)
+		asked->end = ask_flags(inquiry->batch, inquiry->task, 0, ROOM_FOR_OTHERS);
+	return asked;
+}
+
+static int flags_answer(struct inquiry *inquiry, void *asked_)
+{
+	const struct asked *asked = asked_;
+	struct task *task = inquiry->task;
+	int error = store_flags(inquiry->batch, asked->call, task, 0, asked->end);
+	struct batch batch;
+
+	if (error || !inquiry->leader || asked->end == task->fdinfo_count)
+		return error;
+	batch_begin(&batch, &inquiry->thread->remote);
+	for (size_t done = asked->end, next; done < task->fdinfo_count && !error; done = next) {
+		next = ask_flags(&batch, task, done, 0);
 		error = batch_run(&batch);
 		if (!error)
-			error = batch_check(&batch, "flags of descriptors");
-		for (size_t i = done; i < next && !error; i++)
-			task->fdinfo[i]->flags = batch_result(&batch, i - done);
+			error = store_flags(&batch, 0, task, done, next);
 		batch_reset(&batch);
 	}
 	batch_end(&batch);
 	return error;
 }
+
+const struct part flags_part = {.ask = flags_ask, .answer = flags_answer};
 
 /* ---- cwd, root, umask ------------------------------------------------------------------------ */
 
@@ -272,17 +334,11 @@ static int describe_fs(struct checkpoint *checkpoint, struct task *task)
 
 int files_describe(struct checkpoint *checkpoint, struct task *task)
 {
-	numbers list = {0};
 	int error, fs;
 
 	if (!file_state(checkpoint))
 		return -EIO;
-	error = list_descriptors(task, &list);
-	if (!error)
-		error = describe_all(checkpoint, task, &list);
-	if (!error)
-		error = ask_flags(task);
-	array_free(&list);
+	error = describe_all(checkpoint, task);
 	fs = describe_fs(checkpoint, task);
 	return error ? error : fs;
 }

@@ -77,8 +77,13 @@ struct file_table {
 };
 
 /*
- * Dump: describes every descriptor of a task, cwd, root and umask; fills in task->fdinfo and
- * task->fs.  Runs remote calls.
+ * Dump: which descriptors a task has; task->fdinfo has their numbers then, and gets their flags
+ * when the task's leader is asked (task/state.h).
+ */
+int files_list(struct checkpoint *checkpoint, struct task *task);
+/*
+ * Dump: describes every descriptor of a task, cwd, root and umask; fills in the rest of
+ * task->fdinfo, and task->fs.  Runs remote calls.
  */
 int files_describe(struct checkpoint *checkpoint, struct task *task);
 /*

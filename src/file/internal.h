@@ -33,6 +33,7 @@ struct file_inode {
 	void *state;                      /* the kind's own */
 	uint32_t pipe_id;                 /* pipe.c */
 	bool checked, stored;
+	bool unlocked; /* nobody has a lock of a process (fcntl) on it */
 };
 
 /* Several files of file/ keep what they know here; zero means nothing yet. */
@@ -105,6 +106,11 @@ int owner_restore(struct checkpoint *checkpoint, struct description *description
 
 /* ---- lock.c: locks and leases ---------------------------------------------------------------- */
 
+/*
+ * Asks whether there are locks of processes on a new description's inode, while its descriptor is
+ * open: where there are none, lock_survey() need not look at each process that has it.
+ */
+void lock_ask(const struct description *description);
 /* Refuses a descriptor through which the task holds a lock or a lease. */
 int lock_survey(struct checkpoint *checkpoint, struct task *task, int number,
 		struct description *description);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Locks and leases: found, and refused until they can be carried over. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -64,6 +65,18 @@ static struct lock_table *read_locks(struct checkpoint *checkpoint)
 	return table;
 }
 
+/*
+ * Of regular files their file system may have to ask somebody else: a server, which may even be
+ * one of the processes that stand still.
+ */
+void lock_ask(const struct description *description)
+{
+	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+
+	if (!S_ISREG(description->stat.st_mode) && fcntl(description->fd, F_GETLK, &lock) == 0)
+		description->inode->unlocked = lock.l_type == F_UNLCK;
+}
+
 int lock_survey(struct checkpoint *checkpoint, struct task *task, int number,
 		struct description *description)
 {
@@ -72,6 +85,9 @@ int lock_survey(struct checkpoint *checkpoint, struct task *task, int number,
 	char path[32];
 	int error;
 
+	/* What the description has (flock, leases) any of its descriptors shows. */
+	if (description->lock_seen && description->inode->unlocked)
+		return 0;
 	if (!state->locks && ++state->lock_surveys > ASK_EACH)
 		state->locks = read_locks(checkpoint);
 	/*
@@ -85,6 +101,8 @@ int lock_survey(struct checkpoint *checkpoint, struct task *task, int number,
 	/* Filesystems may show another device there than stat() does: ask the descriptor itself. */
 	snprintf(path, sizeof(path), "fdinfo/%d", number);
 	error = fd_read_file(task->proc, path, &text, NULL);
+	if (!error && !file_info(text, "lock:"))
+		return 0;
 
 	struct subject subject =
 		SUBJECT("%s, fd %d (%s)", task_subject(task).text, number, description->link);
@@ -92,8 +110,6 @@ int lock_survey(struct checkpoint *checkpoint, struct task *task, int number,
 	if (error)
 		return FAIL(-error, subject, NULL, "its locks cannot be read: %s",
 			    strerror(-error));
-	if (!file_info(text, "lock:"))
-		return 0;
 	return REFUSE(subject, "release it before the dump",
 		      "locks and leases (fcntl, flock, F_SETLEASE) are a later capability");
 }

@@ -23,8 +23,8 @@ struct inquiry {
 	struct proc_status status;
 	struct proc_stat stat;
 	struct batch *batch, own_batch; /* of all parts' questions */
-	void **asked;       /* what each part's ask() returned */
-	int error;          /* the first */
+	void **asked;                   /* what each part's ask() returned */
+	int error;                      /* the first */
 	uint64_t tid_address;
 	TaskCoreEntry *tc; /* NULL but for the leader */
 	ThreadCoreEntry *thread_core;
@@ -60,8 +60,8 @@ struct part {
 	int (*restore_thread)(struct revival *);
 };
 
-extern const struct part anchors_part, controls_part, creds_part, identity_part, limits_part,
-	memory_part, sched_part, signals_part, timers_part;
+extern const struct part anchors_part, controls_part, creds_part, flags_part, identity_part,
+	limits_part, memory_part, sched_part, signals_part, timers_part;
 
 /* The thread in words, for reports. */
 struct subject thread_subject(const struct thread *thread);

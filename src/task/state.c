@@ -14,8 +14,8 @@
  * late, for they begin to run.
  */
 static const struct part *const parts[] = {
-	&signals_part, &identity_part, &anchors_part,  &sched_part, &timers_part,
-	&limits_part,  &memory_part,   &controls_part, &creds_part,
+	&signals_part, &identity_part, &anchors_part, &sched_part,    &timers_part,
+	&limits_part,  &memory_part,   &flags_part,   &controls_part, &creds_part,
 };
 
 enum { PARTS = sizeof(parts) / sizeof(*parts) };

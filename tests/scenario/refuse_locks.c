@@ -8,8 +8,20 @@
 
 static int bsd, posix, description, lease;
 
+/* On what it inherited, not through a file of its own. */
+static void lock_pipe(void *end)
+{
+	must(fcntl(*(int *)end, F_SETLK, &(struct flock){.l_type = F_WRLCK}));
+}
+
+static void verify_pipe(void *end)
+{
+	(void)end;
+}
+
 static void setup(void)
 {
+	static int ends[2];
 	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 10, .l_len = 5};
 
 	write_text("bsd-lock", "x");
@@ -24,6 +36,8 @@ static void setup(void)
 	must(fcntl(description, F_OFD_SETLK, &lock));
 	lease = must(open("lease", O_RDONLY));
 	must(fcntl(lease, F_SETLEASE, F_RDLCK));
+	must(pipe(ends));
+	child(lock_pipe, verify_pipe, &ends[1]);
 }
 
 static void verify(void)
@@ -40,5 +54,6 @@ const struct scenario scenario = {
 	.setup = setup,
 	.verify = verify,
 	.refused = "bsd-lock.*lock|lock.*bsd-lock\nposix-lock.*lock|lock.*posix-lock\n"
-		   "description-lock.*lock|lock.*description-lock\nlease",
+		   "description-lock.*lock|lock.*description-lock\nlease\n"
+		   "pipe.*lock|lock.*pipe",
 };
