@@ -129,6 +129,8 @@ int graph_finish(struct mount_graph *graph, struct mount_tree *tree, const char 
 
 /* Does the directory `outer` contain `inner` (both from "/"), or are they the same? */
 bool path_contains(const char *outer, const char *inner);
+/* outer and below as one path; below: without leading '/', "" for nothing. */
+const char *path_join(struct arena *arena, const char *outer, const char *below);
 /* What is left of inner below outer, without a leading '/'; "" if they are the same.  outer
  * contains inner. */
 const char *path_below(const char *outer, const char *inner);

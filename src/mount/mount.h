@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 
+#include <sys/stat.h>
+
 #include "mount/graph.h"
 #include "mount/plan.h"
 
@@ -30,8 +32,10 @@ int mounts_write(struct checkpoint *checkpoint);
 
 /* ---- restore ---- */
 
-/* Reads the images, finds what comes from outside, and plans.  Reports all problems. */
+/* Reads the images and finds what comes from outside.  Reports all problems. */
 int mounts_read(struct checkpoint *checkpoint);
+/* Plans, when it is known which names will be opened (mount_want()).  Reports all problems. */
+int mounts_plan(struct checkpoint *checkpoint);
 /*
  * Makes the mount namespaces (but late mounts), when the root task, and with it the other
  * namespaces, exist. The namespaces' descriptors (struct namespace) are set.
@@ -58,6 +62,11 @@ struct mount *mount_by_image_id(struct checkpoint *checkpoint, uint32_t id);
  * (ghosts, links), by a mount of the same filesystem that can be written to.  In the arena.  NULL
  * after a report.
  */
+/* Restore, before mounts_build(): this name will be opened on the mount. */
+void mount_want(struct checkpoint *checkpoint, struct mount *mount, const char *name);
+/* Dump: does the name, from the root of the mount's namespace, lead to this file on this mount? */
+bool mount_looks_like(struct checkpoint *checkpoint, const struct mount *mount, const char *name,
+		      const struct stat *file);
 const char *mount_reach(struct checkpoint *checkpoint, struct mount *mount, const char *name,
 			bool to_change);
 
