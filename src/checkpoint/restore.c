@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -28,37 +29,52 @@
 
 enum { PATIENCE_US = 2000000, NAP_US = 2000 };
 
-/* What a dump ended a moment ago is a zombie until init, or who it now belongs to, waits for it. */
-static char holder_in_the_end(pid_t id, uint64_t deadline)
+/*
+ * Whether an id is in use, as fcntl(2) tells for any descriptor: for that of a thread, a process
+ * group or a session, and for a moment after its last user is gone (6.15: free_pids() comes after
+ * the tasklist lock), which /proc and kill(2) know nothing of and clone3(2) minds.
+ */
+static bool is_taken(int fd, pid_t id)
 {
-	char state;
+	return fcntl(fd, F_SETOWN, id) == 0 || errno != ESRCH;
+}
 
-	while ((state = remote_state(id)) == 'Z' && now_us() < deadline)
+/* What a dump ended a moment ago is a zombie until init, or who it now belongs to, waits for it. */
+static void check_id(int fd, pid_t id, uint64_t deadline)
+{
+	char state = 0;
+
+	while (is_taken(fd, id)) {
+		state = remote_state(id);
+		if ((state && state != 'Z') || now_us() >= deadline) {
+			FAIL(EEXIST, SUBJECT("pid %d", id),
+			     state == 'Z' ? "let its parent wait for it, or end the parent"
+					  : "end the process that has it, or restore in a new "
+					    "pid namespace (unshare --pid)",
+			     "cannot be restored: the id is taken%s",
+			     state == 'Z' ? " by a zombie"
+			     : state      ? ""
+					  : " by a process group or session whose leader is gone");
+			return;
+		}
 		usleep(NAP_US);
-	return state;
+	}
 }
 
 /* All ids that are taken, in one answer. */
-static int check_ids(struct checkpoint *checkpoint)
+static void check_ids(struct checkpoint *checkpoint)
 {
 	uint64_t deadline = now_us() + PATIENCE_US;
-	int result = 0;
+	autofd int fd = eventfd(0, EFD_CLOEXEC);
 
+	if (fd < 0) {
+		FAIL(errno, SUBJECT("restore"), NULL, "cannot make an eventfd: %s",
+		     strerror(errno));
+		return;
+	}
 	tree_each_task (&checkpoint->tree, task)
-		for (size_t i = 0; i < task->thread_count; i++) {
-			char state = holder_in_the_end(task->threads[i].tid, deadline);
-
-			if (!state)
-				continue;
-			result = FAIL(EEXIST, SUBJECT("pid %d", task->threads[i].tid),
-				      state == 'Z'
-					      ? "let its parent wait for it, or end the parent"
-					      : "end the process that has it, or restore in a new "
-						"pid namespace (unshare --pid)",
-				      "cannot be restored: the id is taken%s",
-				      state == 'Z' ? " by a zombie" : "");
-		}
-	return result;
+		for (size_t i = 0; i < task->thread_count; i++)
+			check_id(fd, task->threads[i].tid, deadline);
 }
 
 /* Everything is read and checked, and all problems are found, before anything is made. */
