@@ -24,6 +24,7 @@
 #include "checkpoint/action.h"
 #include "checkpoint/checkpoint.h"
 #include "memory/memory.h"
+#include "task/state.h"
 
 enum {
 	NEWBORN_OPTIONS =
@@ -387,13 +388,21 @@ static int start_helper(struct checkpoint *checkpoint, struct task *parent, pid_
 	return bear(checkpoint, task_leader(parent), thread, &helper->space);
 }
 
-/* Ends a thread's process; its parent is not told yet. */
+/* Ends a thread's process, with its own signal mask; its parent is not told yet. */
 static int end_by_exit(struct remote *remote, int code)
 {
-	int64_t result = remote_syscall(remote, SYS_exit_group, code);
+	struct batch batch;
+	int error;
 
-	if (result != -ESRCH)
-		return result < 0 ? (int)result : -EIO;
+	batch_begin(&batch, remote);
+	batch_call(&batch, SYS_rt_sigprocmask, SIG_SETMASK,
+		   batch_input(&batch, &remote->sigmask, sizeof(remote->sigmask)), 0,
+		   sizeof(remote->sigmask));
+	batch_call(&batch, SYS_exit_group, code);
+	error = batch_run(&batch);
+	batch_end(&batch);
+	if (error != -ESRCH)
+		return error ? error : -EIO;
 	remote->seized = false;
 	return 0;
 }
@@ -602,7 +611,7 @@ enum { MOST_STOPS = 8 };
 static int end_by_signal(struct task *task, int signo)
 {
 	struct remote *remote = task_leader(task);
-	uint64_t none = 0;
+	uint64_t mask = remote->sigmask & ~(1ull << (signo - 1));
 	struct batch batch;
 	uint64_t action[4] = {0}; /* SIG_DFL */
 	int status = 0, error;
@@ -617,7 +626,7 @@ static int end_by_signal(struct task *task, int signo)
 	batch_end(&batch);
 	if (error)
 		return error;
-	if (ptrace(PTRACE_SETSIGMASK, remote->tid, sizeof(none), &none) < 0 ||
+	if (ptrace(PTRACE_SETSIGMASK, remote->tid, sizeof(mask), &mask) < 0 ||
 	    kill(task->pid, signo) < 0)
 		return -errno;
 	/* SIGKILL needs no more. */
@@ -634,21 +643,17 @@ static int end_by_signal(struct task *task, int signo)
 	return 0;
 }
 
-static int end_zombie(struct task *task)
+static int end_zombie(struct checkpoint *checkpoint, struct task *task)
 {
-	uint32_t status = task->threads[0].core->tc->exit_code;
-	char name[16] = {0};
-	struct batch batch;
-	int error;
+	int error = zombie_restore_state(checkpoint, task);
 
-	strncpy(name, task->threads[0].core->tc->comm, sizeof(name) - 1);
-	batch_begin(&batch, task_leader(task));
-	batch_call(&batch, SYS_prctl, PR_SET_NAME, batch_input(&batch, name, sizeof(name)));
-	error = batch_run(&batch);
-	batch_end(&batch);
-	if (!error)
-		error = status & 0x7f ? end_by_signal(task, status & 0x7f)
-				      : end_by_exit(task_leader(task), status >> 8 & 0xff);
+	if (error)
+		return error;
+
+	uint32_t status = task->threads[0].core->tc->exit_code;
+
+	error = status & 0x7f ? end_by_signal(task, status & 0x7f)
+			      : end_by_exit(task_leader(task), status >> 8 & 0xff);
 	return error ? FAIL(-error, task_subject(task), NULL, "cannot be made a zombie again: %s",
 			    strerror(-error))
 		     : 0;
@@ -657,7 +662,7 @@ static int end_zombie(struct task *task)
 int tree_end_zombies(struct checkpoint *checkpoint)
 {
 	tree_each_task (&checkpoint->tree, task) {
-		int error = task->state == TASK_DEAD ? end_zombie(task) : 0;
+		int error = task->state == TASK_DEAD ? end_zombie(checkpoint, task) : 0;
 
 		if (error)
 			return error;

@@ -155,6 +155,12 @@ static int creds_answer(struct inquiry *inquiry, void *asked_)
 	return keyrings ? keyrings : label;
 }
 
+static int creds_describe_zombie(struct inquiry *inquiry)
+{
+	inquiry->thread_core->creds = describe_creds(inquiry->arena, &inquiry->status);
+	return check_label(inquiry);
+}
+
 /* ---- restore ------------------------------------------------------------------------------ */
 
 static uint64_t mask_of(const uint32_t *words, size_t count)
@@ -323,6 +329,8 @@ static int creds_restore_thread(struct revival *revival)
 	const struct proc_status *own = own_status();
 	int error;
 
+	if (!creds && revival->task->state == TASK_DEAD)
+		return 0;
 	if (!creds)
 		return FAIL(EINVAL, thread_subject(revival->thread), "the image is damaged",
 			    "its image has no credentials");
@@ -346,5 +354,6 @@ static int creds_restore_thread(struct revival *revival)
 const struct part creds_part = {
 	.ask = creds_ask,
 	.answer = creds_answer,
+	.describe_zombie = creds_describe_zombie,
 	.restore_thread = creds_restore_thread,
 };

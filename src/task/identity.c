@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 
 #include "base/fd.h"
 #include "task/part.h"
@@ -138,18 +139,34 @@ static int store_files(struct inquiry *inquiry)
 		tc->oom_score_adj = number;
 	}
 	if (!error || error == -ENOENT)
-		error = read_number(inquiry, "coredump_filter", 16, &number);
-	if (!error) {
-		tc->has_coredump_filter = true;
-		tc->coredump_filter = number;
-	}
-	if (!error || error == -ENOENT)
 		error = read_number(inquiry, "loginuid", 10, &number);
 	if (!error) {
 		tc->has_loginuid = true;
 		tc->loginuid = number;
 	}
 	return error && error != -ENOENT ? error : store_autogroup(inquiry);
+}
+
+/* It belongs to the memory. */
+static int store_coredump_filter(struct inquiry *inquiry)
+{
+	int64_t number;
+	int error = read_number(inquiry, "coredump_filter", 16, &number);
+
+	if (!error) {
+		inquiry->tc->has_coredump_filter = true;
+		inquiry->tc->coredump_filter = number;
+	}
+	return error == -ENOENT ? 0 : error;
+}
+
+static void store_end(struct inquiry *inquiry)
+{
+	TaskCoreEntry *tc = inquiry->tc;
+
+	tc->task_state = inquiry->task->state;
+	tc->flags = inquiry->stat.flags;
+	tc->exit_code = inquiry->stat.exit_code;
 }
 
 /* More of its memory that only the task can tell: memory/inside.c. */
@@ -179,9 +196,7 @@ static int identity_answer(struct inquiry *inquiry, void *asked_)
 		return 0;
 	}
 	tc->comm = arena_strdup(inquiry->arena, asked->name);
-	tc->task_state = inquiry->task->state;
-	tc->flags = inquiry->stat.flags;
-	tc->exit_code = inquiry->stat.exit_code;
+	store_end(inquiry);
 	tc->personality = personality;
 	tc->has_child_subreaper = true;
 	tc->child_subreaper = *asked->subreaper;
@@ -192,7 +207,27 @@ static int identity_answer(struct inquiry *inquiry, void *asked_)
 	store_registrations(inquiry, batch_result(batch, asked->registrations));
 	if (inquiry->task->mm)
 		store_memory(inquiry->task->mm, batch, asked);
-	return store_files(inquiry);
+
+	int error = store_files(inquiry);
+
+	return error ? error : store_coredump_filter(inquiry);
+}
+
+static int identity_describe_zombie(struct inquiry *inquiry)
+{
+	TaskCoreEntry *tc = inquiry->tc;
+	int64_t personality;
+	int error = read_number(inquiry, "personality", 16, &personality);
+
+	store_end(inquiry);
+	if (WCOREDUMP(tc->exit_code))
+		return REFUSE(thread_subject(inquiry->thread), "let its parent wait for it",
+			      "it is a zombie that dumped core, and cannot end like that again");
+	tc->comm = arena_strdup(inquiry->arena, inquiry->stat.comm);
+	inquiry->thread_core->comm = tc->comm;
+	if (!error)
+		tc->personality = personality;
+	return error && error != -ENOENT ? error : store_files(inquiry);
 }
 
 /* ---- restore ------------------------------------------------------------------------------ */
@@ -333,6 +368,7 @@ static int identity_restore_thread(struct revival *revival)
 const struct part identity_part = {
 	.ask = identity_ask,
 	.answer = identity_answer,
+	.describe_zombie = identity_describe_zombie,
 	.restore_process = identity_restore_process,
 	.restore_thread = identity_restore_thread,
 };

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
 #include <linux/capability.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -24,14 +27,9 @@ static void *limits_ask(struct inquiry *inquiry)
 	return limits;
 }
 
-static int limits_answer(struct inquiry *inquiry, void *asked)
+static void store_limits(struct inquiry *inquiry, const struct limit *limits)
 {
-	const struct limit *limits = asked;
-	TaskRlimitsEntry *all;
-
-	if (!inquiry->leader)
-		return 0;
-	all = ARENA_MESSAGE(inquiry->arena, task_rlimits_entry, TaskRlimitsEntry);
+	TaskRlimitsEntry *all = ARENA_MESSAGE(inquiry->arena, task_rlimits_entry, TaskRlimitsEntry);
 	all->rlimits = arena_new_array(inquiry->arena, RlimitEntry *, RLIM_NLIMITS);
 	for (int i = 0; i < RLIM_NLIMITS; i++) {
 		RlimitEntry *entry = ARENA_MESSAGE(inquiry->arena, rlimit_entry, RlimitEntry);
@@ -41,6 +39,51 @@ static int limits_answer(struct inquiry *inquiry, void *asked)
 		all->rlimits[all->n_rlimits++] = entry;
 	}
 	inquiry->tc->rlimits = all;
+}
+
+static int limits_answer(struct inquiry *inquiry, void *asked)
+{
+	if (inquiry->leader)
+		store_limits(inquiry, asked);
+	return 0;
+}
+
+static bool parse_limit(char **text, uint64_t *limit)
+{
+	static const char unlimited[] = "unlimited";
+	char *begin = *text + strspn(*text, " ");
+	bool is_number = strncmp(begin, unlimited, sizeof(unlimited) - 1) != 0;
+
+	*text = begin + sizeof(unlimited) - 1;
+	*limit = is_number ? strtoull(begin, text, 10) : RLIM64_INFINITY;
+	return *text != begin;
+}
+
+/*
+ * /proc/PID/limits, as prlimit(2) does not tell root the limits of others without CAP_SYS_RESOURCE:
+ * a heading, and a line for each resource in the order of their numbers.
+ */
+static int limits_describe_zombie(struct inquiry *inquiry)
+{
+	enum { NAME_COLUMNS = 26 };
+	struct limit limits[RLIM_NLIMITS];
+	char text[4096], *line = text;
+	ssize_t length = proc_read(inquiry->task, "limits", text, sizeof(text));
+
+	for (int i = 0; i < RLIM_NLIMITS && length > 0; i++) {
+		line = strchr(line, '\n');
+		if (!line || strnlen(++line, NAME_COLUMNS) < NAME_COLUMNS)
+			length = -EINVAL;
+		else
+			line += NAME_COLUMNS;
+		if (length > 0 &&
+		    !(parse_limit(&line, &limits[i].soft) && parse_limit(&line, &limits[i].hard)))
+			length = -EINVAL;
+	}
+	if (length <= 0)
+		return FAIL(-length, thread_subject(inquiry->thread), NULL,
+			    "cannot read its /proc/PID/limits: %s", strerror(-length));
+	store_limits(inquiry, limits);
 	return 0;
 }
 
@@ -107,5 +150,6 @@ static int limits_restore_process(struct revival *revival)
 const struct part limits_part = {
 	.ask = limits_ask,
 	.answer = limits_answer,
+	.describe_zombie = limits_describe_zombie,
 	.restore_process = limits_restore_process,
 };

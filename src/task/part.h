@@ -51,11 +51,17 @@ struct revival {
 /*
  * ask() adds calls to the batch; what it returns is handed to answer(), which fills in the image
  * or refuses.  restore_process() runs once per process, before restore_thread() of its threads.
+ *
+ * A zombie cannot be asked: describe_zombie() fills in what the kernel still tells of it.  Parts
+ * that have it are restored in the task that is going to end like it; its image may lack any of
+ * their fields (CRIU's have a name and an exit code).
+ *
  * All may be NULL.
  */
 struct part {
 	void *(*ask)(struct inquiry *);
 	int (*answer)(struct inquiry *, void *asked);
+	int (*describe_zombie)(struct inquiry *);
 	int (*restore_process)(struct revival *);
 	int (*restore_thread)(struct revival *);
 };

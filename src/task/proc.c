@@ -80,13 +80,13 @@ static const struct status_line {
 	const char *name;
 	enum form form;
 	size_t offset;
-	bool optional; /* needs a kernel option, or memory */
+	bool optional; /* needs a kernel option, or what a zombie has no more */
 } status_lines[] = {
 #define LINE(name, form, field)                                                                    \
 	{                                                                                          \
 		name, form, offsetof(struct proc_status, field)                                    \
 	}
-	LINE("Umask", OCTAL, umask),
+	{"Umask", OCTAL, offsetof(struct proc_status, umask), true},
 	LINE("TracerPid", NUMBER, tracer),
 	LINE("Uid", FOUR_IDS, uids),
 	LINE("Gid", FOUR_IDS, gids),

@@ -4,6 +4,7 @@
 #include <linux/mempolicy.h>
 #include <linux/prctl.h>
 #include <linux/sched.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -166,6 +167,36 @@ static void store_mempolicy(struct inquiry *inquiry, int mode, const unsigned ch
 	inquiry->thread_core->mempolicy = entry;
 }
 
+/*
+ * Of a zombie the rest is gone: I/O priority, memory policy.  What the machine can answer for any
+ * thread, it answers for this one.
+ */
+static int sched_describe_zombie(struct inquiry *inquiry)
+{
+	pid_t pid = inquiry->task->pid;
+	ThreadCoreEntry *core = inquiry->thread_core;
+	SchedMoreEntry *more = ARENA_MESSAGE(inquiry->arena, sched_more_entry, SchedMoreEntry);
+	struct attributes attributes;
+	unsigned char cpus[CPU_MASK_SIZE];
+	char slack[32];
+	long nice = syscall(SYS_getpriority, PRIO_PROCESS, pid),
+	     bytes = syscall(SYS_sched_getaffinity, pid, sizeof(cpus), cpus);
+
+	if (nice < 0 || bytes < 0 ||
+	    syscall(SYS_sched_getattr, pid, &attributes, sizeof(attributes), 0) < 0)
+		return FAIL(errno, thread_subject(inquiry->thread), NULL,
+			    "cannot read its scheduling attributes: %s", strerror(errno));
+	core->sched_more = more;
+	store_attributes(core, more, &attributes);
+	core->sched_nice = NICE_BIAS - nice;
+	store_affinity(inquiry, more, cpus, bytes);
+	if (proc_read(inquiry->task, "timerslack_ns", slack, sizeof(slack)) > 0) {
+		core->has_timerslack_ns = true;
+		core->timerslack_ns = strtoull(slack, NULL, 10);
+	}
+	return 0;
+}
+
 static int sched_answer(struct inquiry *inquiry, void *asked_)
 {
 	const struct asked *asked = asked_;
@@ -314,5 +345,6 @@ static int sched_restore_thread(struct revival *revival)
 const struct part sched_part = {
 	.ask = sched_ask,
 	.answer = sched_answer,
+	.describe_zombie = sched_describe_zombie,
 	.restore_thread = sched_restore_thread,
 };

@@ -184,6 +184,28 @@ static int signals_answer(struct inquiry *inquiry, void *asked_)
 			   &inquiry->tc->signals_s);
 }
 
+/*
+ * Which signals are blocked, ignored and caught; by which handler nobody knows nor needs.  What
+ * waits will never arrive.
+ */
+static int signals_describe_zombie(struct inquiry *inquiry)
+{
+	static const uint64_t some_handler = 0x1000;
+	const struct proc_status *status = &inquiry->status;
+	struct action actions[SIGNALS] = {0};
+
+	for (int signo = 1; signo <= SIGNALS; signo++)
+		actions[signo - 1].handler =
+			status->ignored & signal_bit(signo)  ? (uintptr_t)SIG_IGN
+			: status->caught & signal_bit(signo) ? some_handler
+							     : (uintptr_t)SIG_DFL;
+	store_actions(inquiry, actions);
+	inquiry->thread_core->has_blk_sigset = true;
+	inquiry->thread_core->blk_sigset = status->blocked;
+	inquiry->tc->blk_sigset = status->blocked;
+	return 0;
+}
+
 /* ---- restore ------------------------------------------------------------------------------ */
 
 static struct action action_of(const SaEntry *entry)
@@ -223,6 +245,8 @@ static int restore_actions(struct revival *revival)
 	size_t next = 0;
 	int error;
 
+	if (!tc->n_sigactions && revival->task->state == TASK_DEAD)
+		return 0;
 	if (tc->n_sigactions != ACTIONS)
 		return FAIL(EINVAL, thread_subject(revival->thread), "the image is damaged",
 			    "its image has %zu signal actions, not %d", tc->n_sigactions, ACTIONS);
@@ -328,6 +352,7 @@ static int signals_restore_thread(struct revival *revival)
 const struct part signals_part = {
 	.ask = signals_ask,
 	.answer = signals_answer,
+	.describe_zombie = signals_describe_zombie,
 	.restore_process = signals_restore_process,
 	.restore_thread = signals_restore_thread,
 };

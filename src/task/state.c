@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/ptrace.h>
-#include <sys/wait.h>
 
 #include "task/calls.h"
 #include "task/part.h"
@@ -238,21 +237,17 @@ int threads_describe(struct checkpoint *checkpoint, struct thread *const *thread
 int task_describe_zombie(struct checkpoint *checkpoint, struct task *task)
 {
 	struct thread *thread = &task->threads[0];
-	const struct proc_stat *stat = task->stat;
 	struct inquiry inquiry = {
 		.arena = checkpoint->arena, .task = task, .thread = thread, .leader = true};
 
 	core_init(&inquiry);
 	thread->core->mtype = arch_march();
-	inquiry.tc->task_state = TASK_DEAD;
-	inquiry.tc->exit_code = stat->exit_code;
-	inquiry.tc->flags = stat->flags;
-	inquiry.tc->comm = arena_strdup(checkpoint->arena, stat->comm);
-	inquiry.thread_core->comm = inquiry.tc->comm;
-	if (WCOREDUMP(stat->exit_code))
-		return REFUSE(task_subject(task), "let its parent wait for it",
-			      "it is a zombie that dumped core, and cannot end like that again");
-	return 0;
+	note_error(&inquiry, read_proc(&inquiry));
+	for (size_t i = 0; i < PARTS && !inquiry.error; i++)
+		if (parts[i]->describe_zombie)
+			note_error(&inquiry, parts[i]->describe_zombie(&inquiry));
+	proc_status_free(&inquiry.status);
+	return inquiry.error;
 }
 
 /* ---- restore ------------------------------------------------------------------------------ */
@@ -332,6 +327,11 @@ static int revival_begin(struct revival *revival, struct checkpoint *checkpoint,
 	return 0;
 }
 
+static bool comes_back(const struct part *part, const struct task *task)
+{
+	return task->state != TASK_DEAD || part->describe_zombie;
+}
+
 /* What the process has, with its leader; then what the thread has. */
 static void revival_start(struct revival *revival, struct checkpoint *checkpoint,
 			  struct thread *thread)
@@ -340,9 +340,11 @@ static void revival_start(struct revival *revival, struct checkpoint *checkpoint
 
 	batch_begin(&revival->batch, &thread->remote);
 	for (size_t i = 0; i < PARTS && !error && revival->leader; i++)
-		error = parts[i]->restore_process ? parts[i]->restore_process(revival) : 0;
+		if (parts[i]->restore_process && comes_back(parts[i], revival->task))
+			error = parts[i]->restore_process(revival);
 	for (size_t i = 0; i < PARTS && !error; i++)
-		error = parts[i]->restore_thread ? parts[i]->restore_thread(revival) : 0;
+		if (parts[i]->restore_thread && comes_back(parts[i], revival->task))
+			error = parts[i]->restore_thread(revival);
 	revival->error = error ? error : revival_send(revival);
 }
 
@@ -373,6 +375,22 @@ static int revival_finish(struct revival *revival)
 	batch_end(&revival->batch);
 	array_free(&revival->wishes);
 	return revival->error;
+}
+
+int zombie_restore_state(struct checkpoint *checkpoint, struct task *task)
+{
+	struct thread *thread = &task->threads[0];
+	struct revival revival;
+
+	if (thread->core && !thread->core->thread_core)
+		thread->core->thread_core =
+			ARENA_MESSAGE(checkpoint->arena, thread_core_entry, ThreadCoreEntry);
+	revival_start(&revival, checkpoint, thread);
+	if (!revival.error)
+		revival.error = revival_check(&revival);
+	batch_end(&revival.batch);
+	array_free(&revival.wishes);
+	return revival.error;
 }
 
 /* Threads that are being restored at the same time. */
