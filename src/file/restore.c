@@ -42,9 +42,10 @@ static bool same_directory(int one, int other)
 /* Everything the task is sent, in the order of sending. */
 struct parcel {
 	int *fds;
-	int *numbers; /* where they land in the task */
-	size_t count;
+	int *numbers;       /* where they land in the task */
+	size_t count, sent; /* sent: by themselves, the rest with the calls that move them */
 	bool with_root;
+	struct remote_delivery delivery; /* of that rest, or of none */
 };
 
 /* Opens all that the task has: its descriptors, cwd, and its root if that is not ours. */
@@ -83,10 +84,40 @@ static int unpack_directories(struct task *task, const struct parcel *parcel, st
 	return 0;
 }
 
-static int run(struct batch *batch)
+static int report_sending(const struct task *task, int error)
+{
+	return FAIL(-error, task_subject(task),
+		    error == -EMFILE ? "raise the limit of open files (ulimit -Hn)" : NULL,
+		    "cannot be given its descriptors: %s", strerror(-error));
+}
+
+/* The last that one message takes are part of the batch. */
+static int send_files(struct checkpoint *checkpoint, struct task *task, struct parcel *parcel,
+		      struct batch *batch)
+{
+	size_t last = (parcel->count - 1) % REMOTE_FDS_MOST + 1;
+	int error;
+
+	parcel->sent = parcel->count - last;
+	error = remote_send_fds(&checkpoint->channel, task_leader(task), parcel->fds, parcel->sent,
+				NULL);
+	if (!error)
+		error = remote_deliver(&checkpoint->channel, batch, parcel->fds + parcel->sent,
+				       last, &parcel->delivery);
+	return error ? report_sending(task, error) : 0;
+}
+
+static int run(struct batch *batch, struct task *task, struct parcel *parcel)
 {
 	int error = batch_run(batch);
 
+	if (!error && parcel->delivery.count) {
+		error = remote_delivered_to(batch, &parcel->delivery,
+					    parcel->numbers + parcel->sent);
+		if (error)
+			return report_sending(task, error);
+	}
+	parcel->delivery.count = 0;
 	if (!error)
 		error = batch_check(batch, "descriptors");
 	batch_reset(batch);
@@ -94,15 +125,16 @@ static int run(struct batch *batch)
 }
 
 /*
- * They have landed at the lowest free numbers in ascending order, so none is above where it has to
- * go: moved from the highest down, none gets into another's way.
+ * They land at the lowest free numbers in ascending order, so none is above where it has to go:
+ * moved from the highest down, none gets into another's way.
  */
-static int unpack(struct task *task, const struct parcel *parcel)
+static int unpack(struct checkpoint *checkpoint, struct task *task, struct parcel *parcel)
 {
 	struct batch batch;
-	int error = 0;
+	int error;
 
 	batch_begin(&batch, task_leader(task));
+	error = send_files(checkpoint, task, parcel, &batch);
 	unpack_directories(task, parcel, &batch);
 	for (size_t i = task->fdinfo_count; i-- > 0 && !error;) {
 		int to = task->fdinfo[i]->fd, from = parcel->numbers[i];
@@ -115,10 +147,10 @@ static int unpack(struct task *task, const struct parcel *parcel)
 			batch_call(&batch, SYS_fcntl, to, F_SETFD, FD_CLOEXEC);
 		}
 		if (!batch_fits(&batch, 2, 0))
-			error = run(&batch);
+			error = run(&batch, task, parcel);
 	}
 	if (!error)
-		error = run(&batch);
+		error = run(&batch, task, parcel);
 	batch_end(&batch);
 	return error;
 }
@@ -145,16 +177,10 @@ int files_restore(struct checkpoint *checkpoint, struct task *task)
 	if (!parcel.fds || !parcel.numbers)
 		die_of_memory();
 	error = pack(checkpoint, task, &parcel);
-	if (!error) {
-		error = remote_send_fds(&checkpoint->channel, task_leader(task), parcel.fds,
-					parcel.count, parcel.numbers);
-		if (error)
-			FAIL(-error, task_subject(task),
-			     error == -EMFILE ? "raise the limit of open files (ulimit -Hn)" : NULL,
-			     "cannot be given its descriptors: %s", strerror(-error));
-	}
+	for (size_t i = 0; i < parcel.count; i++)
+		parcel.numbers[i] = remote_landing(&checkpoint->channel, i);
 	if (!error)
-		error = unpack(task, &parcel);
+		error = unpack(checkpoint, task, &parcel);
 	if (!error)
 		close_handed_out(checkpoint, task);
 	free(parcel.fds);

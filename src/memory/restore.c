@@ -39,8 +39,10 @@ struct calls {
 	struct checkpoint *checkpoint;
 	struct task *task;
 	struct batch batch;
-	ARRAY(struct purpose) purposes; /* of batch's calls */
-	int error;                      /* the first */
+	ARRAY(struct purpose) purposes;  /* of batch's calls */
+	struct remote_delivery delivery; /* in the batch, if its count is not 0, */
+	const int *landing;              /* and where it has to land */
+	int error;                       /* the first */
 };
 
 static void calls_begin(struct calls *calls, struct checkpoint *checkpoint, struct task *task)
@@ -63,6 +65,18 @@ static int check_call(struct calls *calls, const struct purpose *purpose, int64_
 		    "cannot be %s: %s", purpose->what, strerror(-result));
 }
 
+static void check_delivery(struct calls *calls)
+{
+	int error = calls->delivery.count
+			    ? remote_delivered_to(&calls->batch, &calls->delivery, calls->landing)
+			    : 0;
+
+	if (error)
+		calls->error = FAIL(-error, task_subject(calls->task), NULL,
+				    "cannot be sent its files: %s", strerror(-error));
+	calls->delivery.count = 0;
+}
+
 static void calls_run(struct calls *calls)
 {
 	size_t index = 0;
@@ -71,7 +85,9 @@ static void calls_run(struct calls *calls)
 	if (!calls->purposes.count || calls->error)
 		return;
 	error = batch_run(&calls->batch);
-	if (error)
+	if (!error)
+		check_delivery(calls);
+	else
 		calls->error = FAIL(-error, task_subject(calls->task), NULL,
 				    "cannot be made to issue system calls: %s", strerror(-error));
 	array_each (&calls->purposes, purpose)
@@ -104,6 +120,22 @@ static struct purpose *calls_for(struct calls *calls, const VmaEntry *entry, con
 
 	*purpose = (struct purpose){.entry = entry, .what = what};
 	return purpose;
+}
+
+/* Has descriptors sent to where calls behind this one expect them; landing: for as long. */
+static void calls_deliver(struct calls *calls, const int *fds, size_t count, const int *landing)
+{
+	int error;
+
+	calls_room(calls, REMOTE_DELIVERY_ROOM);
+	error = remote_deliver(&calls->checkpoint->channel, &calls->batch, fds, count,
+			       &calls->delivery);
+	calls->landing = landing;
+	if (!error)
+		calls_for(calls, NULL, "sent its files");
+	else if (!calls->error)
+		calls->error = FAIL(-error, task_subject(calls->task), NULL,
+				    "cannot be sent its files: %s", strerror(-error));
 }
 
 /* A call of no data, with its purpose. */
@@ -284,8 +316,7 @@ static int open_file(struct checkpoint *checkpoint, const VmaEntry *entry, int *
 }
 
 /* Takes parts into the window until it is full. */
-static int open_window(struct checkpoint *checkpoint, struct task *task, const parts *parts,
-		       struct window *window)
+static int open_window(struct checkpoint *checkpoint, const parts *parts, struct window *window)
 {
 	hash_free(&window->index);
 	window->index = (struct hash){0};
@@ -302,17 +333,11 @@ static int open_window(struct checkpoint *checkpoint, struct task *task, const p
 		error = open_file(checkpoint, part->mapping->entry, &window->fds[window->count]);
 		if (error)
 			return error;
+		window->numbers[window->count] =
+			remote_landing(&checkpoint->channel, window->count);
 		hash_put(&window->index, key, (void *)(uintptr_t)++window->count);
 	}
-	if (!window->count)
-		return 0;
-
-	int error = remote_send_fds(&checkpoint->channel, task_leader(task), window->fds,
-				    window->count, window->numbers);
-
-	return error ? FAIL(-error, task_subject(task), NULL,
-			    "cannot be sent the files it maps: %s", strerror(-error))
-		     : 0;
+	return 0;
 }
 
 /* Before it is filled, so that its pages come from the right nodes. */
@@ -350,6 +375,8 @@ static void map_part(struct calls *calls, const VmaEntry *entry, const struct pa
 
 static void map_window(struct calls *calls, const parts *parts, struct window *window)
 {
+	if (window->count)
+		calls_deliver(calls, window->fds, window->count, window->numbers);
 	for (size_t i = window->first; i < window->end; i++) {
 		const struct part *part = &parts->items[i];
 		const VmaEntry *entry = part->mapping->entry;
@@ -372,7 +399,7 @@ static void map_all(struct calls *calls, const parts *parts)
 
 	do {
 		if (!calls->error)
-			calls->error = open_window(calls->checkpoint, calls->task, parts, &window);
+			calls->error = open_window(calls->checkpoint, parts, &window);
 		if (!calls->error)
 			map_window(calls, parts, &window);
 		/* The next window's descriptors come when these are closed. */
@@ -515,28 +542,32 @@ static void set_positions(struct calls *calls, int exe)
 	CALL(calls, NULL, "rid of a descriptor", SYS_close, exe);
 }
 
-static int send_executable(struct checkpoint *checkpoint, struct task *task, int *number)
+/* The lowest number that is free in the task's table, which is complete. */
+static int free_number(const struct checkpoint *checkpoint, const struct task *task)
 {
-	int fd, error = files_open(checkpoint, task->mm->exe_file_id, &fd);
+	int number = 0;
 
-	if (error)
-		return error;
-	error = remote_send_fds(&checkpoint->channel, task_leader(task), &fd, 1, number);
-	return error ? FAIL(-error, task_subject(task), NULL, "cannot be sent its executable: %s",
-			    strerror(-error))
-		     : 0;
+	for (size_t i = 0;; number++) {
+		while (i < task->fdinfo_count && (int)task->fdinfo[i]->fd < number)
+			i++;
+		if (number != checkpoint->channel.number &&
+		    (i == task->fdinfo_count || (int)task->fdinfo[i]->fd != number))
+			return number;
+	}
 }
 
 int memory_finish(struct checkpoint *checkpoint, struct task *task)
 {
 	const struct task_memory *memory = task->memory;
 	struct calls calls;
-	int exe, error = send_executable(checkpoint, task, &exe);
+	int exe, number = free_number(checkpoint, task);
+	int error = files_open(checkpoint, task->mm->exe_file_id, &exe);
 
 	if (error)
 		return error;
 	calls_begin(&calls, checkpoint, task);
-	set_positions(&calls, exe);
+	calls_deliver(&calls, &exe, 1, &number);
+	set_positions(&calls, number);
 	for (size_t i = 0; i < memory->count; i++) {
 		const struct mapping *mapping = &memory->mappings[i];
 

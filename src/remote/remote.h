@@ -180,3 +180,30 @@ struct remote_channel {
 };
 int remote_send_fds(const struct remote_channel *channel, struct remote *remote, const int *fds,
 		    size_t count, int *numbers);
+
+/*
+ * The same as a part of a batch, which saves a run of its own: remote_deliver() sends at most
+ * REMOTE_FDS_MOST, and adds the call that receives them; batch_fits(batch, 1,
+ * REMOTE_DELIVERY_ROOM) must hold.  Calls behind it may use the numbers that the caller expects.
+ * After the run, remote_delivered() tells where they landed, and remote_delivered_to() whether
+ * that was as expected; -EMFILE: the task's limit.
+ */
+enum { REMOTE_FDS_MOST = 253 /* SCM_MAX_FD of the kernel */, REMOTE_DELIVERY_ROOM = 2048 };
+
+struct remote_delivery {
+	size_t call, count;
+	const void *control; /* in the batch */
+};
+
+int remote_deliver(const struct remote_channel *channel, struct batch *batch, const int *fds,
+		   size_t count, struct remote_delivery *delivery);
+int remote_delivered(const struct batch *batch, const struct remote_delivery *delivery,
+		     const int **numbers);
+int remote_delivered_to(const struct batch *batch, const struct remote_delivery *delivery,
+			const int *expected);
+
+/* Where the descriptor of this index lands in a task that has nothing open but the channel. */
+static inline int remote_landing(const struct remote_channel *channel, size_t index)
+{
+	return (int)index < channel->number ? (int)index : (int)index + 1;
+}
