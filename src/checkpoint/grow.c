@@ -26,11 +26,6 @@
 #include "memory/memory.h"
 #include "task/state.h"
 
-enum {
-	NEWBORN_OPTIONS =
-		PTRACE_O_EXITKILL | PTRACE_O_TRACECLONE | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK
-};
-
 static int cannot_clone(pid_t pid, int error)
 {
 	if (error == -EEXIST)
@@ -292,7 +287,7 @@ static int bear_root(struct checkpoint *checkpoint, struct task *root)
 		error = cannot_clone(root->pid, error);
 	} else {
 		root->pidfd = syscall(SYS_pidfd_open, root->pid, 0);
-		error = remote_seize(&leader->remote, root->pid, NEWBORN_OPTIONS);
+		error = remote_seize(&leader->remote, root->pid, PTRACE_O_EXITKILL);
 		if (!error)
 			error = remote_wait_stop(&leader->remote);
 		if (error)
@@ -307,74 +302,80 @@ static int bear_root(struct checkpoint *checkpoint, struct task *root)
 	return empty_root(checkpoint, &leader->remote);
 }
 
-/* A remote clone3 of one process; its first thread is `newborn`. */
-static int bear(struct checkpoint *checkpoint, struct remote *parent, struct thread *newborn,
-		struct remote_space *space)
+/*
+ * Adds a clone3 to a batch.  CLONE_PTRACE: the newborn is ours from the beginning, and stops, but
+ * who clones it need not.
+ */
+static void add_clone(struct batch *batch, uint64_t flags, pid_t tid)
 {
-	pid_t pid = newborn->tid;
-	struct clone_args args = {.exit_signal = SIGCHLD, .set_tid_size = 1};
-	struct batch batch;
-	int error;
+	struct clone_args args = {
+		.flags = flags | CLONE_PTRACE,
+		.exit_signal = flags & CLONE_THREAD ? 0 : SIGCHLD,
+		.set_tid = batch_input(batch, &tid, sizeof(tid)),
+		.set_tid_size = 1,
+	};
 
-	batch_begin(&batch, parent);
-	args.set_tid = batch_input(&batch, &pid, sizeof(pid));
-	batch_call(&batch, SYS_clone3, batch_input(&batch, &args, sizeof(args)), sizeof(args));
-	error = batch_run(&batch);
-	if (!error && batch_result(&batch, 0) < 0)
-		error = batch_result(&batch, 0);
-	batch_end(&batch);
-	if (!error)
-		error = remote_adopt(&newborn->remote, pid);
+	batch_call(batch, SYS_clone3, batch_input(batch, &args, sizeof(args)), sizeof(args));
+}
+
+static int adopt(struct checkpoint *checkpoint, struct thread *newborn, int64_t born)
+{
+	struct task *task = newborn->task;
+	int error = born < 0 ? (int)born : remote_adopt(&newborn->remote, newborn->tid);
+
 	if (error)
-		return cannot_clone(pid, error);
-	use_area(checkpoint, newborn, space, 0);
+		return error;
+	use_area(checkpoint, newborn, &task->space, newborn - task->threads);
+	if (newborn == task->threads)
+		task->pidfd = syscall(SYS_pidfd_open, task->pid, 0);
 	return 0;
 }
 
-static int bear_task(struct checkpoint *checkpoint, struct remote *parent, struct task *task)
+/* Clones threads, or first threads of processes, remotely. */
+static int bear(struct checkpoint *checkpoint, struct remote *parent, uint64_t flags,
+		struct thread *const *newborns, size_t count)
 {
-	int error = bear(checkpoint, parent, &task->threads[0], &task->space);
-
-	if (!error)
-		task->pidfd = syscall(SYS_pidfd_open, task->pid, 0);
-	return error;
-}
-
-static int bear_threads(struct checkpoint *checkpoint, struct task *task)
-{
-	struct clone_args args = {.flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND |
-					   CLONE_THREAD | CLONE_SYSVSEM,
-				  .set_tid_size = 1};
 	struct batch batch;
-	int error = 0;
+	int result = 0;
 
-	batch_begin(&batch, task_leader(task));
-	for (size_t i = 1; i < task->thread_count && !error;) {
-		size_t first = i;
+	batch_begin(&batch, parent);
+	for (size_t first = 0, next = 0; first < count && !result; first = next) {
+		while (next < count && batch_fits(&batch, 1, sizeof(struct clone_args) + 32))
+			add_clone(&batch, flags, newborns[next++]->tid);
 
-		for (; i < task->thread_count && batch_fits(&batch, 1, sizeof(args) + 32); i++) {
-			args.set_tid = batch_input(&batch, &task->threads[i].tid, sizeof(pid_t));
-			batch_call(&batch, SYS_clone3, batch_input(&batch, &args, sizeof(args)),
-				   sizeof(args));
-		}
-		error = batch_run(&batch);
-		for (size_t k = first; k < i && !error; k++) {
-			struct thread *thread = &task->threads[k];
+		int run = batch_run(&batch);
 
-			error = batch_result(&batch, k - first) < 0
-					? (int)batch_result(&batch, k - first)
-					: 0;
-			if (!error)
-				error = remote_adopt(&thread->remote, thread->tid);
-			if (error)
-				error = cannot_clone(thread->tid, error);
-			else
-				use_area(checkpoint, thread, &task->space, k);
+		/* All that were born are adopted, whatever became of the others. */
+		for (size_t i = first; i < next; i++) {
+			int error = run ? run
+					: adopt(checkpoint, newborns[i],
+						batch_result(&batch, i - first));
+
+			if (error && !result)
+				result = cannot_clone(newborns[i]->tid, error);
 		}
 		batch_reset(&batch);
 	}
 	batch_end(&batch);
-	return error;
+	return result;
+}
+
+static int bear_task(struct checkpoint *checkpoint, struct remote *parent, struct task *task)
+{
+	return bear(checkpoint, parent, 0, &(struct thread *){task->threads}, 1);
+}
+
+static int bear_threads(struct checkpoint *checkpoint, struct task *task)
+{
+	struct thread **threads =
+		arena_new_array(checkpoint->arena, struct thread *, task->thread_count);
+
+	for (size_t i = 0; i < task->thread_count; i++)
+		threads[i] = &task->threads[i];
+	return bear(checkpoint, task_leader(task),
+		    CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD |
+			    CLONE_SYSVSEM,
+		    threads + 1, task->thread_count - 1);
 }
 
 /* ---- helpers: short-lived tasks that stand in for ones that are gone ---------------------- */
@@ -385,7 +386,7 @@ static int start_helper(struct checkpoint *checkpoint, struct task *parent, pid_
 	*helper = (struct task){
 		.pid = pid, .threads = thread, .thread_count = 1, .pidfd = -1, .proc = -1};
 	*thread = (struct thread){.task = helper, .tid = pid};
-	return bear(checkpoint, task_leader(parent), thread, &helper->space);
+	return bear_task(checkpoint, task_leader(parent), helper);
 }
 
 /* Ends a thread's process, with its own signal mask; its parent is not told yet. */
@@ -411,6 +412,7 @@ static int end_helper(struct task *parent, struct task *helper)
 {
 	int error = end_by_exit(task_leader(helper), 0);
 
+	fd_close(&helper->pidfd);
 	if (!error)
 		error = remote_syscall(task_leader(parent), SYS_wait4, helper->pid, 0, __WALL);
 	if (error == helper->pid)
@@ -454,18 +456,18 @@ static int bear_orphans(struct checkpoint *checkpoint, struct task *task)
 static int bear_children(struct checkpoint *checkpoint, struct task *task, bool early,
 			 bool inheriting)
 {
+	struct thread **newborns =
+		arena_new_array(checkpoint->arena, struct thread *, task->child_count);
+	size_t count = 0;
+
 	for (size_t i = 0; i < task->child_count; i++) {
 		struct task *child = task->children[i];
-		int error;
 
-		if (child->lost_session || child->before_setsid != early ||
-		    memory_inherits(child) != inheriting)
-			continue;
-		error = bear_task(checkpoint, task_leader(task), child);
-		if (error)
-			return error;
+		if (!child->lost_session && child->before_setsid == early &&
+		    memory_inherits(child) == inheriting)
+			newborns[count++] = child->threads;
 	}
-	return 0;
+	return count ? bear(checkpoint, task_leader(task), 0, newborns, count) : 0;
 }
 
 static bool has_early_heirs(const struct task *task)

@@ -117,9 +117,6 @@ static int close_area(struct checkpoint *checkpoint, struct task *task)
 
 	for (size_t i = 0; i < task->thread_count; i++)
 		remotes[i] = &task->threads[i].remote;
-	/* The last that is not the task's own: the channel. */
-	remote_syscall(task_leader(task), SYS_close, checkpoint->channel.number);
-
 	int error = remote_close(&task->space, remotes, task->thread_count);
 
 	return error == -ESRCH ? FAIL(ESRCH, task_subject(task), "restore again",

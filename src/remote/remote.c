@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
@@ -69,11 +70,13 @@ static void tick(bool on)
 {
 	/* Again and again: one may come just before a wait begins. */
 	struct itimerval timer = {0};
+	static bool handled;
 
-	if (on) {
-		timer.it_value.tv_usec = timer.it_interval.tv_usec = 100000;
+	if (!handled)
 		sigaction(SIGALRM, &(struct sigaction){.sa_handler = on_alarm}, NULL);
-	}
+	handled = true;
+	if (on)
+		timer.it_value.tv_usec = timer.it_interval.tv_usec = 100000;
 	setitimer(ITIMER_REAL, &timer, NULL);
 }
 
@@ -464,17 +467,16 @@ int remote_open(struct remote_space *space, struct remote *const *threads, size_
 static int vdso_call(struct remote *leader, const struct remote_call *call, int64_t *result)
 {
 	const struct remote_space *space = leader->space;
-	size_t size = space->vdso_end - space->vdso;
-	autofree unsigned char *vdso = malloc(size);
-	int error = vdso ? remote_read(space, space->vdso, vdso, size) : -ENOMEM;
-	ssize_t offset = error ? -1 : arch_find_syscall(vdso, size);
+	/* The kernel maps the same into every task, and so into us. */
+	const unsigned char *vdso = (const unsigned char *)getauxval(AT_SYSINFO_EHDR);
+	ssize_t offset = vdso ? arch_find_syscall(vdso, space->vdso_end - space->vdso) : -1;
 
 	if (offset < 0)
-		return error ? error : -EOPNOTSUPP;
+		return -EOPNOTSUPP;
 
 	struct arch_regs regs = arch_start_call(&leader->regs, space->vdso + offset, call);
+	int error = arch_set_regs(leader->tid, &regs);
 
-	error = arch_set_regs(leader->tid, &regs);
 	for (int entry_and_exit = 0; entry_and_exit < 2 && !error; entry_and_exit++) {
 		int status = 0;
 

@@ -93,22 +93,38 @@ static void store_registrations(struct inquiry *inquiry, int64_t registrations)
 	inquiry->tc->membarrier_registration_mask = registrations;
 }
 
-/* A file with one number.  -ENOENT: a kernel without it. */
-static int read_number(const struct inquiry *inquiry, const char *name, int base, int64_t *number)
+/* Files of /proc/PID with one number, which a new task has from the one that cloned it. */
+enum { OOM_SCORE_ADJ, COREDUMP_FILTER, LOGINUID, PERSONALITY, NUMBER_FILES };
+
+static const struct number_file {
+	const char *name, *format;
+	int base;
+	const char *remedy; /* when it cannot be written */
+} number_files[NUMBER_FILES] = {
+	[OOM_SCORE_ADJ] = {"oom_score_adj", "%" PRId64, 10, "run stasis with CAP_SYS_RESOURCE"},
+	[COREDUMP_FILTER] = {"coredump_filter", "%#" PRIx64, 16, NULL},
+	[PERSONALITY] = {"personality", "%" PRIx64, 16, NULL},
+	[LOGINUID] = {"loginuid", "%" PRId64, 10,
+		      "run stasis with CAP_AUDIT_CONTROL, or from a login of the same user"},
+};
+
+/* -ENOENT: a kernel without it. */
+static int read_number(const struct inquiry *inquiry, int which, int64_t *number)
 {
+	const struct number_file *file = &number_files[which];
 	char text[64], *end;
-	ssize_t length = proc_read(inquiry->task, name, text, sizeof(text));
+	ssize_t length = proc_read(inquiry->task, file->name, text, sizeof(text));
 
 	if (length == -ENOENT)
 		return length;
 	if (length >= 0) {
-		*number = strtoll(text, &end, base);
+		*number = strtoll(text, &end, file->base);
 		if (end != text)
 			return 0;
 		length = -EINVAL;
 	}
 	return FAIL(-length, thread_subject(inquiry->thread), NULL,
-		    "cannot read its /proc/PID/%s: %s", name, strerror(-length));
+		    "cannot read its /proc/PID/%s: %s", file->name, strerror(-length));
 }
 
 /* The nice value of a session among sessions; the kernel makes a group for each new session. */
@@ -132,14 +148,14 @@ static int store_files(struct inquiry *inquiry)
 {
 	TaskCoreEntry *tc = inquiry->tc;
 	int64_t number;
-	int error = read_number(inquiry, "oom_score_adj", 10, &number);
+	int error = read_number(inquiry, OOM_SCORE_ADJ, &number);
 
 	if (!error) {
 		tc->has_oom_score_adj = true;
 		tc->oom_score_adj = number;
 	}
 	if (!error || error == -ENOENT)
-		error = read_number(inquiry, "loginuid", 10, &number);
+		error = read_number(inquiry, LOGINUID, &number);
 	if (!error) {
 		tc->has_loginuid = true;
 		tc->loginuid = number;
@@ -151,7 +167,7 @@ static int store_files(struct inquiry *inquiry)
 static int store_coredump_filter(struct inquiry *inquiry)
 {
 	int64_t number;
-	int error = read_number(inquiry, "coredump_filter", 16, &number);
+	int error = read_number(inquiry, COREDUMP_FILTER, &number);
 
 	if (!error) {
 		inquiry->tc->has_coredump_filter = true;
@@ -217,7 +233,7 @@ static int identity_describe_zombie(struct inquiry *inquiry)
 {
 	TaskCoreEntry *tc = inquiry->tc;
 	int64_t personality;
-	int error = read_number(inquiry, "personality", 16, &personality);
+	int error = read_number(inquiry, PERSONALITY, &personality);
 
 	store_end(inquiry);
 	if (WCOREDUMP(tc->exit_code))
@@ -247,20 +263,25 @@ static int write_number(const struct revival *revival, const char *name, const c
 	return 0;
 }
 
-/* What a new task has from stasis; false when it cannot be known. */
-static bool own_loginuid(uint32_t *loginuid)
+/* Has a new task this number from stasis? */
+static bool has_number(int which, int64_t number)
 {
-	static enum { UNKNOWN, KNOWN, NONE } state;
-	static uint32_t own;
+	static struct own {
+		enum { UNKNOWN, KNOWN, NONE } state;
+		int64_t number;
+	} owns[NUMBER_FILES];
+	const struct number_file *file = &number_files[which];
+	struct own *own = &owns[which];
 
-	if (state == UNKNOWN) {
+	if (own->state == UNKNOWN) {
 		autofree char *text = NULL;
+		char path[64];
 
-		state = fd_read_file(AT_FDCWD, "/proc/self/loginuid", &text, NULL) ? NONE : KNOWN;
-		own = state == KNOWN ? strtoul(text, NULL, 10) : 0;
+		snprintf(path, sizeof(path), "/proc/self/%s", file->name);
+		own->state = fd_read_file(AT_FDCWD, path, &text, NULL) ? NONE : KNOWN;
+		own->number = own->state == KNOWN ? strtoll(text, NULL, file->base) : 0;
 	}
-	*loginuid = own;
-	return state == KNOWN;
+	return own->state == KNOWN && own->number == number;
 }
 
 /* Only the thread itself may write its login id. */
@@ -270,11 +291,10 @@ static int restore_loginuid(struct revival *revival, uint32_t loginuid)
 	struct remote *remote = &revival->thread->remote;
 	struct batch batch;
 	char text[16];
-	uint32_t own;
 	int64_t error;
 	int length = snprintf(text, sizeof(text), "%u", loginuid);
 
-	if (own_loginuid(&own) && own == loginuid)
+	if (has_number(LOGINUID, loginuid))
 		return 0;
 	error = revival_run(revival);
 	if (error)
@@ -296,10 +316,18 @@ static int restore_loginuid(struct revival *revival, uint32_t loginuid)
 	}
 	batch_end(&batch);
 	if (error < 0)
-		return FAIL(-error, thread_subject(revival->thread),
-			    "run stasis with CAP_AUDIT_CONTROL, or from a login of the same user",
+		return FAIL(-error, thread_subject(revival->thread), number_files[LOGINUID].remedy,
 			    "cannot set its login id to %u: %s", loginuid, strerror(-error));
 	return 0;
+}
+
+static int restore_number(const struct revival *revival, int which, int64_t number)
+{
+	const struct number_file *file = &number_files[which];
+
+	return has_number(which, number)
+		       ? 0
+		       : write_number(revival, file->name, file->format, number, file->remedy);
 }
 
 static int restore_files(const struct revival *revival)
@@ -308,11 +336,9 @@ static int restore_files(const struct revival *revival)
 	int error = 0;
 
 	if (tc->has_oom_score_adj)
-		error = write_number(revival, "oom_score_adj", "%" PRId64, tc->oom_score_adj,
-				     "run stasis with CAP_SYS_RESOURCE");
+		error = restore_number(revival, OOM_SCORE_ADJ, tc->oom_score_adj);
 	if (!error && tc->has_coredump_filter)
-		error = write_number(revival, "coredump_filter", "%#" PRIx64, tc->coredump_filter,
-				     NULL);
+		error = restore_number(revival, COREDUMP_FILTER, tc->coredump_filter);
 	if (!error && tc->has_autogroup_nice)
 		error = write_number(revival, "autogroup", "%" PRId64, tc->autogroup_nice,
 				     "use a kernel with CONFIG_SCHED_AUTOGROUP");

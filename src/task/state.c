@@ -339,6 +339,9 @@ static void revival_start(struct revival *revival, struct checkpoint *checkpoint
 	int error = revival_begin(revival, checkpoint, thread);
 
 	batch_begin(&revival->batch, &thread->remote);
+	/* The last descriptor that is not the task's own. */
+	if (revival->leader)
+		revive(revival, "descriptors", NULL, SYS_close, checkpoint->channel.number);
 	for (size_t i = 0; i < PARTS && !error && revival->leader; i++)
 		if (parts[i]->restore_process && comes_back(parts[i], revival->task))
 			error = parts[i]->restore_process(revival);
