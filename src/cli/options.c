@@ -153,6 +153,80 @@ static const char *add_script(struct options *options, const struct option *opti
 	return add_string(options, option, arena_strdup(options->arena, path), negated);
 }
 
+/* Each part between commas adds one. */
+static const char *add_names(struct options *options, const struct option *option,
+			     const char *value, bool negated)
+{
+	const char *problem = NULL;
+
+	for (char *rest = arena_strdup(options->arena, value), *name; (name = strsep(&rest, ","));)
+		problem = *name ? add_string(options, option, name, negated)
+				: "has an empty name in it";
+	return problem;
+}
+
+static const char *add_external(struct options *options, const char *kind, const char *key,
+				const char *value)
+{
+	struct external_list *list = &options->external;
+	struct external *items = arena_new_array(options->arena, struct external, list->count + 1);
+
+	if (list->count)
+		memcpy(items, list->items, list->count * sizeof(*items));
+	items[list->count++] = (struct external){kind, key, value};
+	list->items = items;
+	return NULL;
+}
+
+/* mnt[]:FLAGS */
+static const char *set_external_auto(struct options *options, const char *flags)
+{
+	for (options->external_auto = true; flags && *flags; flags++)
+		if (*flags == 'm')
+			options->external_masters = true;
+		else if (*flags == 's')
+			options->external_sharing = true;
+		else
+			return "has a flag other than m (masters) and s (sharing)";
+	return NULL;
+}
+
+static const char *set_external(struct options *options, const struct option *option,
+				const char *value, bool negated)
+{
+	char *kind = arena_strdup(options->arena, value), *key = strchr(kind, '[');
+	char *end = key ? strstr(key, "]:") : NULL;
+
+	if (key && !end && key[strlen(key) - 1] == ']')
+		end = key + strlen(key) - 1;
+	if (!end)
+		return "is not of the form KIND[KEY]:VALUE";
+
+	const char *rest = end[1] ? end + 2 : NULL;
+
+	*key++ = *end = 0;
+	if (strcmp(kind, "mnt") && strcmp(kind, "dev"))
+		return "is of a kind that is not supported yet (mnt and dev are)";
+	if (!*key && !strcmp(kind, "mnt"))
+		return set_external_auto(options, rest);
+	if (!rest || !*rest || !*key)
+		return "needs a key and a value: KIND[KEY]:VALUE";
+	return add_external(options, kind, key, rest);
+}
+
+static const char *set_mount_map(struct options *options, const struct option *option,
+				 const char *value, bool negated)
+{
+	char *key = arena_strdup(options->arena, value), *colon = strchr(key, ':');
+
+	if (!strcmp(value, "auto"))
+		return set_external_auto(options, NULL);
+	if (!colon || colon == key || !colon[1])
+		return "is neither KEY:VALUE nor auto";
+	*colon = 0;
+	return add_external(options, "mnt", key, colon + 1);
+}
+
 /* At once, as the caller asks for it before anything is done. */
 static const char *close_fd(struct options *options, const struct option *option, const char *value,
 			    bool negated)
@@ -317,15 +391,23 @@ const struct option option_table[] = {
 
 	/* Namespaces and mounts */
 	LATER("join-ns", 'J', "NS:PLACE", R, "other namespaces", "restore in an existing namespace"),
-	LATER("root", 'r', "DIR", R, MOUNTS, "the root of the restored mount namespace"),
-	LATER("external", 0, "RESOURCE", D | R, EXTERNAL, "what belongs to the outside"),
+	VALUE("root", 'r', "DIR", R, set_string, root,
+	      "the mount that becomes the root of the restored mount namespace"),
+	{ ROW("external", 0, "RESOURCE", D | R | C,
+	      "what belongs to the outside: mnt[KEY]:VALUE, mnt[]:FLAGS, dev[KEY]:VALUE"),
+	  .set = set_external },
 	LATER("inherit-fd", 0, "fd[N]:RESOURCE", R, EXTERNAL, "use descriptor N for RESOURCE"),
-	LATER("ext-mount-map", 'M', "KEY:VALUE", D | R, MOUNTS, "external mounts (deprecated)"),
-	LATER("enable-external-sharing", 0, NULL, D | R, MOUNTS, "shared external mounts"),
-	LATER("enable-external-masters", 0, NULL, D | R, MOUNTS, "masters of external mounts"),
-	LATER("skip-mnt", 0, "DIR", D, MOUNTS, "leave out a mount"),
-	LATER("enable-fs", 0, "NAMES", D | R, MOUNTS, "filesystems to mount again by their name"),
-	LATER("mntns-compat-mode", 0, NULL, R, MOUNTS, "CRIU's older mount engine"),
+	{ ROW("ext-mount-map", 'M', "KEY:VALUE", D | R | C, "the same as --external mnt[KEY]:VALUE"),
+	  .set = set_mount_map },
+	FLAG("enable-external-sharing", 0, D | R | C, external_sharing,
+	     "external mounts may be in one peer group with mounts outside"),
+	FLAG("enable-external-masters", 0, D | R | C, external_masters,
+	     "external mounts may be slaves of mounts outside"),
+	VALUE("skip-mnt", 0, "DIR", D | C, add_string, skip_mounts,
+	      "leave out the mount at DIR, with what is mounted on it"),
+	VALUE("enable-fs", 0, "NAMES", D | R | C, add_names, enable_fs,
+	      "filesystems to mount again as they were, without knowing them; or all"),
+	MOOT("mntns-compat-mode", 0, NULL, R, "there is one mount engine", "CRIU's older mount engine"),
 
 	/* Files */
 	LATER("file-locks", 'l', NULL, D | R, "file locks", "locks on files"),
@@ -422,8 +504,8 @@ const struct command_row *command_find(const char *name)
 
 void options_init(struct options *options)
 {
-	*options = (struct options){.arena = arena_new(), .verbosity = LOG_WARN,
-				    .ghost_limit = 1 << 20, .timeout = 10};
+	*options = (struct options){
+		.arena = arena_new(), .verbosity = LOG_WARN, .ghost_limit = 1 << 20, .timeout = 10};
 }
 
 void options_free(struct options *options)

@@ -30,6 +30,17 @@ struct string_list {
 	size_t count;
 };
 
+/* --external KIND[KEY]:VALUE; --ext-mount-map KEY:VALUE is the same for mounts. */
+struct external {
+	const char *kind, *key;
+	const char *value; /* NULL: not given */
+};
+
+struct external_list {
+	struct external *items;
+	size_t count;
+};
+
 /*
  * Everything a command was asked to do, from the one table of options (cli/options.c) that serves
  * the command line, configuration files, the man page's checks and RPC.  Strings are the
@@ -57,6 +68,11 @@ struct options {
 	struct string_list features; /* check --feature */
 	bool check_all, check_extra, check_experimental;
 	bool skip_file_rwx_check;
+	const char *root; /* of the restored mount namespace; NULL: found */
+	struct external_list external;
+	bool external_auto; /* mnt[]: external mounts are found */
+	bool external_sharing, external_masters;
+	struct string_list skip_mounts, enable_fs;
 };
 
 /* A row of the table of options. */
