@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+#include "mount/graph.h"
+
+/*
+ * Dump: opens the roots (O_PATH, mount->fd) of all mounts of a tree that has_files is set of.  A
+ * mount that is covered is opened in a copy of its namespace; that is another mount then, of the
+ * same superblock with the same root. root: the root directory of a task in the namespace, or -1.
+ * Mounts that stay out of reach have fd -1 afterwards.  0 or a negative errno without a report.
+ */
+int mounts_reach(struct mount_tree *tree, int root);
