@@ -19,6 +19,7 @@ struct checkpoint {
 	int workdir; /* directory of logs, statistics and the pid file */
 	struct tree tree;
 	uint64_t own_namespaces[NAMESPACE_FILES]; /* dump: inodes of stasis' own; 0: not read yet */
+	const TaskKobjIdsEntry *own_ids; /* restore: which mean stasis' own in the images */
 	struct namespace_table namespaces;
 	struct mount_state mounts;
 	const char *root_cgroups;                 /* dump: /proc/PID/cgroup of the root */

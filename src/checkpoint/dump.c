@@ -32,6 +32,12 @@ static void survey_outside(struct checkpoint *checkpoint)
 		}
 		namespaces_describe(checkpoint, task);
 		cgroups_describe(checkpoint, task);
+	}
+	namespaces_survey(checkpoint);
+	mounts_describe(checkpoint);
+	tree_each_task (&checkpoint->tree, task) {
+		if (task->state == TASK_DEAD)
+			continue;
 		memory_describe(checkpoint, task);
 		files_list(checkpoint, task);
 	}
@@ -90,7 +96,8 @@ static int survey(struct checkpoint *checkpoint)
 	return report_count() ? -EOPNOTSUPP : 0;
 }
 
-/* What changes when the application runs on: memory, and contents of pipes and unlinked files. */
+/* What changes when the application runs on: memory, and contents of namespaces, filesystems,
+ * pipes and unlinked files. */
 static int store_contents(struct checkpoint *checkpoint)
 {
 	struct phase phase = phase_begin("contents", NULL);
@@ -98,6 +105,10 @@ static int store_contents(struct checkpoint *checkpoint)
 
 	if (!error)
 		error = memory_dump(checkpoint);
+	if (!error)
+		error = namespaces_store(checkpoint);
+	if (!error)
+		error = mounts_store(checkpoint);
 	if (!error)
 		error = files_store(checkpoint);
 	if (error)
@@ -112,6 +123,10 @@ static int complete(struct checkpoint *checkpoint)
 	struct phase phase = phase_begin("images", NULL);
 	int error = files_write(checkpoint);
 
+	if (!error)
+		error = namespaces_write(checkpoint);
+	if (!error)
+		error = mounts_write(checkpoint);
 	if (!error)
 		error = images_write(checkpoint);
 	if (!error)
@@ -173,6 +188,8 @@ static void close_all(struct checkpoint *checkpoint, bool failed)
 {
 	memory_close(checkpoint);
 	files_close(checkpoint, failed);
+	mounts_close(checkpoint);
+	namespaces_close(checkpoint);
 	fd_close(&checkpoint->images);
 	fd_close(&checkpoint->workdir);
 	arena_free(checkpoint->arena);

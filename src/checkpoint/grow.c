@@ -502,7 +502,10 @@ static int grow_task(struct checkpoint *checkpoint, struct task *task)
 
 	if (task->state == TASK_DEAD)
 		return 0;
-	error = bear_children(checkpoint, task, true, false);
+	if (task->parent)
+		error = namespaces_join(checkpoint, task);
+	if (!error)
+		error = bear_children(checkpoint, task, true, false);
 	if (!error && has_early_heirs(task)) {
 		error = memory_restore(checkpoint, task);
 		filled = true;
@@ -534,6 +537,11 @@ int tree_grow(struct checkpoint *checkpoint)
 	if (!error)
 		error = action_run(checkpoint->options, "setup-namespaces",
 				   checkpoint->tree.tasks[0]->pid);
+	/* Some filesystems can be made only in the namespaces of a task. */
+	if (!error)
+		error = mounts_build(checkpoint);
+	if (!error)
+		error = namespaces_join(checkpoint, checkpoint->tree.tasks[0]);
 	if (!error)
 		error = action_run(checkpoint->options, "post-setup-namespaces",
 				   checkpoint->tree.tasks[0]->pid);

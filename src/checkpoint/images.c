@@ -114,11 +114,14 @@ static uint64_t uptime_us(void)
 int images_commit(struct checkpoint *checkpoint)
 {
 	InventoryEntry entry = INVENTORY_ENTRY__INIT;
+	TaskKobjIdsEntry ids = TASK_KOBJ_IDS_ENTRY__INIT;
 
 	entry.img_version = IMAGES_V1_2;
 	entry.has_fdinfo_per_id = entry.fdinfo_per_id = true;
 	entry.has_ns_per_id = entry.ns_per_id = true;
-	entry.root_ids = checkpoint->tree.tasks[0]->threads[0].core->ids;
+	/* By these a restore knows which namespaces of the tasks are new. */
+	entry.root_ids = &ids;
+	namespaces_own_ids(&ids);
 	entry.has_lsmtype = true;
 	entry.lsmtype = LSMTYPE__NO_LSM;
 	entry.has_dump_uptime = true;
@@ -177,6 +180,7 @@ static int read_inventory(struct checkpoint *checkpoint)
 	if (entry->compress)
 		return FAIL(EOPNOTSUPP, SUBJECT("inventory.img"), "dump again without --compress",
 			    "is of a checkpoint with compressed pages");
+	checkpoint->own_ids = entry->root_ids;
 	return 0;
 }
 

@@ -86,8 +86,11 @@ static int read_checkpoint(struct checkpoint *checkpoint)
 	if (!error) {
 		check_ids(checkpoint);
 		tree_plan(&checkpoint->tree, checkpoint->options->shell_job);
+		namespaces_read(checkpoint);
+		mounts_read(checkpoint);
 		files_read(checkpoint);
 		memory_read(checkpoint);
+		mounts_plan(checkpoint);
 		error = report_count() ? -report_get(0)->code : 0;
 	}
 	phase_end(&phase);
@@ -231,11 +234,18 @@ static int make_tree(struct checkpoint *checkpoint)
 {
 	int error;
 
+	error = namespaces_make(checkpoint);
+	if (error)
+		return error;
 	progress_begin("restore memory", memory_bytes(checkpoint));
 	error = tree_grow(checkpoint);
 	if (!error)
+		error = mounts_finish(checkpoint);
+	if (!error)
 		error = restore_files(checkpoint);
 	progress_end();
+	if (!error)
+		error = mounts_verify(checkpoint);
 	return error;
 }
 
@@ -299,6 +309,8 @@ int checkpoint_restore(const struct options *options)
 	tree_close(&checkpoint, error);
 	memory_close(&checkpoint);
 	files_close(&checkpoint, error);
+	mounts_close(&checkpoint);
+	namespaces_close(&checkpoint);
 	fd_close(&checkpoint.images);
 	fd_close(&checkpoint.workdir);
 	arena_free(checkpoint.arena);

@@ -6,6 +6,8 @@
 
 #include "base/array.h"
 #include "base/hash.h"
+#include "base/report.h"
+#include "images/core.pb-c.h"
 
 struct checkpoint;
 struct task;
@@ -44,7 +46,8 @@ struct namespace
 struct namespace_table {
 	ARRAY(struct namespace *) all;
 	struct hash by_inode; /* dump */
-	struct hash by_id;
+	struct hash by_id;    /* of the kind and the id: namespace_by_id() */
+	bool surveyed;        /* dump: what is found from now on is described at once */
 };
 
 /*
@@ -64,8 +67,10 @@ struct namespace_content {
  * Runs a function in other namespaces: in a process that shares stasis' memory and descriptors
  * (CLONE_VM, CLONE_FILES; stasis waits, as in vfork) and nothing else, so nothing of stasis' own
  * has to be put back.  fds: namespaces that it enters, in this order; flags: CLONE_NEW* that it
- * unshares then.  It must not use ptrace and not fork.  The function's result, or a negative errno
- * when a namespace cannot be entered (`what` is for that report).
+ * unshares then (not user and time namespaces: who shares memory gets none).  It must not use
+ * ptrace, not fork, and make no threads; libc can be used, and other threads of stasis may run on.
+ * The function's result, or a negative errno when a namespace cannot be entered (`what` is for that
+ * report).
  */
 int namespace_enter(const int *fds, size_t count, int flags, int (*function)(void *argument),
 		    void *argument, const char *what);
@@ -85,14 +90,28 @@ int namespaces_survey(struct checkpoint *checkpoint);
 int namespaces_store(struct checkpoint *checkpoint);
 int namespaces_write(struct checkpoint *checkpoint);
 
-/* Restore: reads the images of all that the tasks' ids name. */
+/* Dump: fills in the ids by which the images say "the one of stasis" (inventory.img). */
+void namespaces_own_ids(TaskKobjIdsEntry *ids);
+
+/*
+ * Restore: reads the images of all that the tasks' ids name; those of checkpoint->own_ids are
+ * stasis' own.
+ */
 int namespaces_read(struct checkpoint *checkpoint);
 /* Restore, before any task: makes uts, ipc and net namespaces. */
 int namespaces_make(struct checkpoint *checkpoint);
-/* Restore: the task, newly born, enters those it was in (but pid, which it is born into). */
+/*
+ * Restore: the task, newly born and with nothing open but the channel, enters those it was in and
+ * its parent (of the root: stasis) is not; but pid, which it is born into.
+ */
 int namespaces_join(struct checkpoint *checkpoint, struct task *task);
 void namespaces_close(struct checkpoint *checkpoint);
 
 /* The namespace of a task; NULL: stasis' own. */
 struct namespace *namespace_of_task(struct checkpoint *checkpoint, const struct task *task,
 				    enum namespace_kind kind);
+/* By the images' id; NULL: stasis' own, or there is none. */
+struct namespace *namespace_by_id(struct checkpoint *checkpoint, enum namespace_kind kind,
+				  uint32_t id);
+/* "uts namespace 9" */
+struct subject namespace_subject(const struct namespace *namespace);
