@@ -62,6 +62,7 @@ const struct image_format image_formats[] = {
 	[IMAGE_PAGEMAP_SHMEM] = FORMAT("PAGEMAP", 0x56084025, "pagemap-shmem-%lu.img",
 				       pagemap_entry, .first = &pagemap_head__descriptor),
 	[IMAGE_PAGES] = {.file = "pages-%lu.img"},
+	[IMAGE_TMPFS] = {.file = "tmpfs-dev-%lu.tar.gz.img"},
 	[IMAGE_PIPES_DATA] = FORMAT("PIPES_DATA", 0x56453709, "pipes-data.img", pipe_data_entry),
 	[IMAGE_FIFO_DATA] = FORMAT("FIFO_DATA", 0x59333054, "fifo-data.img", pipe_data_entry),
 	[IMAGE_GHOST_FILE] = FORMAT("GHOST_FILE", 0x52583605, "ghost-file-%lx.img",

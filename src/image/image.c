@@ -205,12 +205,17 @@ int image_write_one(int dirfd, enum image_type type, unsigned long id, const voi
 	return image_finish(writer);
 }
 
-int image_create_pages(int dirfd, unsigned long id)
+int image_create_raw(int dirfd, enum image_type type, unsigned long id)
 {
 	char name[NAME_SIZE];
-	int fd = create_file(dirfd, image_name(IMAGE_PAGES, id, name), O_RDWR);
+	int fd = create_file(dirfd, image_name(type, id, name), O_RDWR);
 
 	return fd < 0 ? write_failed(fd, name) : fd;
+}
+
+int image_create_pages(int dirfd, unsigned long id)
+{
+	return image_create_raw(dirfd, IMAGE_PAGES, id);
 }
 
 int image_remove(int dirfd, enum image_type type, unsigned long id)
@@ -603,11 +608,11 @@ int image_read_one(int dirfd, enum image_type type, unsigned long id, struct are
 	return error < 0 ? error : 0;
 }
 
-int image_open_pages(int dirfd, unsigned long id)
+int image_open_raw(int dirfd, enum image_type type, unsigned long id)
 {
 	char name[NAME_SIZE];
 	autofd int fd =
-		openat(dirfd, image_name(IMAGE_PAGES, id, name), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+		openat(dirfd, image_name(type, id, name), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	struct stat stat;
 
 	if (fd < 0 || fstat(fd, &stat))
@@ -616,4 +621,9 @@ int image_open_pages(int dirfd, unsigned long id)
 	if (!S_ISREG(stat.st_mode))
 		return FAIL(EBADMSG, SUBJECT("image %s", name), NULL, "is not a regular file");
 	return fd_steal(&fd);
+}
+
+int image_open_pages(int dirfd, unsigned long id)
+{
+	return image_open_raw(dirfd, IMAGE_PAGES, id);
 }

@@ -26,6 +26,7 @@ enum image_type {
 	IMAGE_PAGEMAP,       /* pagemap-PID.img: first a pagemap_head, then entries */
 	IMAGE_PAGEMAP_SHMEM, /* pagemap-shmem-SHMID.img */
 	IMAGE_PAGES,         /* pages-ID.img: raw pages, no magic */
+	IMAGE_TMPFS,         /* tmpfs-dev-DEVICE.tar.gz.img: a compressed archive */
 	IMAGE_PIPES_DATA,
 	IMAGE_FIFO_DATA,
 	IMAGE_GHOST_FILE, /* ghost-file-ID.img (hexadecimal) */
@@ -66,6 +67,8 @@ void image_discard(struct image_writer *writer);
 int image_write_one(int dirfd, enum image_type type, unsigned long id, const void *message);
 /* A new, empty file without magic, for pages: its descriptor or a negative errno.  Reports. */
 int image_create_pages(int dirfd, unsigned long id);
+/* The same for any type without messages. */
+int image_create_raw(int dirfd, enum image_type type, unsigned long id);
 /* Removes an image if it is there. */
 int image_remove(int dirfd, enum image_type type, unsigned long id);
 
@@ -107,5 +110,6 @@ int image_read_one(int dirfd, enum image_type type, unsigned long id, struct are
 		   void *message_pointer);
 /* The pages file of this id, for reading.  Reports. */
 int image_open_pages(int dirfd, unsigned long id);
+int image_open_raw(int dirfd, enum image_type type, unsigned long id);
 /* "core-42.img", in a buffer of the caller's (64 bytes). */
 const char *image_name(enum image_type type, unsigned long id, char name[64]);

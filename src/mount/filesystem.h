@@ -1,11 +1,30 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 
+#include "base/report.h"
 #include "images/mnt.pb-c.h"
 #include "mount/graph.h"
 #include "namespace/namespace.h"
 
 struct checkpoint;
+
+/* What is done with an option that the kernel shows of a filesystem. */
+enum filesystem_option_use {
+	OPTION_VALUE, /* name=value: given back */
+	OPTION_FLAG,  /* name: given back */
+	OPTION_SHOWN, /* follows from something else, and is no option or a forbidden one */
+};
+
+struct filesystem_option {
+	const char *name;
+	enum filesystem_option_use use;
+};
+
+/* A call of fsconfig(2): FSCONFIG_SET_STRING, or FSCONFIG_SET_FLAG without a value. */
+struct filesystem_setting {
+	const char *name, *value;
+};
+typedef ARRAY(struct filesystem_setting) filesystem_settings;
 
 /*
  * A type of filesystem: a row of the table in filesystem.c.  What a type needs beyond options is a
@@ -18,36 +37,71 @@ struct filesystem {
 	bool singleton; /* the kernel has one per machine or namespace: mounting it again gives the
 			   same */
 	bool outside; /* its content is on a device or server: never made anew without an option */
-	enum namespace_kind namespace; /* the kind of namespace it shows (proc: pid), or
-					  NAMESPACE_NONE */
+	enum namespace_kind namespace;           /* the kind of namespace it shows (proc: pid), or
+						    NAMESPACE_NONE */
+	const struct filesystem_option *options; /* up to one without a name; NULL: any */
 
-	/*
-	 * Dump, survey: can it be made again?  Refuses what can't (options that are not understood,
-	 * state that is out of reach); takes out of superblock->options what the kernel shows but
-	 * does not take.
-	 */
+	/* Dump, survey: can it be made again?  Refuses what can't; options are checked already. */
 	int (*describe)(struct checkpoint *checkpoint, struct superblock *superblock);
 	/* Dump, contents: writes what is in it, reached through superblock->fd. */
 	int (*store)(struct checkpoint *checkpoint, struct superblock *superblock);
 	/* Restore: fills the new, empty filesystem behind superblock->fd, a writable mount of all
 	 * of it. */
 	int (*fill)(struct checkpoint *checkpoint, struct superblock *superblock);
+	/* Restore, when nothing is made on it any more. */
+	int (*seal)(struct checkpoint *checkpoint, struct superblock *superblock);
 };
 
 /* The row of a type; NULL: unknown. */
 const struct filesystem *filesystem_find(const char *type);
 
 /*
+ * Dump, survey, of a filesystem that will be made anew: finds its row, and refuses a type that is
+ * neither known nor named by --enable-fs, options that are not understood, and contents that are
+ * out of reach.  superblock->options stay as the kernel shows them.
+ */
+int filesystem_describe(struct checkpoint *checkpoint, struct superblock *superblock);
+/* Dump: its contents, if they are part of a checkpoint. */
+int filesystem_store(struct checkpoint *checkpoint, struct superblock *superblock);
+
+/*
+ * The options and flags of a superblock as calls of fsconfig(2), the source first; what is only
+ * shown is left out, and SB_RDONLY if the filesystem has to be filled.  Strings are in the
+ * checkpoint's arena; the caller frees the array.  -EOPNOTSUPP with a report: an option is not
+ * understood.
+ */
+int filesystem_settings_of(struct checkpoint *checkpoint, const struct superblock *superblock,
+			   filesystem_settings *settings);
+/*
+ * Do two filesystems of this type have the same options, but for what belongs to the machine
+ * (options of a singleton, labels)?
+ */
+bool filesystem_same_options(const char *type, const char *left, const char *right);
+
+/*
  * Restore: makes the filesystem anew with its options (fsopen, fsconfig, fsmount) and fills it:
  * superblock->fd is a detached mount of all of it.  A superblock that is read-only becomes so in
  * filesystem_seal(). Runs in the namespaces that the filesystem shows (but pid: that of a remote
- * task, see build.c).
+ * task, see build.c), and where options are paths (overlay), where they lead to the right places.
+ * The mount namespace has to be one to throw away: an option longer than the 255 bytes that
+ * fsconfig(2) takes needs mount(2), which covers "/" there.
  */
 int filesystem_make(struct checkpoint *checkpoint, struct superblock *superblock);
+/* Restore: the second half, for a filesystem that others have made: fills superblock->fd. */
+int filesystem_fill(struct checkpoint *checkpoint, struct superblock *superblock);
 /* Restore, when all files on it are open: flags that would have been in the way (SB_RDONLY), times
  * of directories. */
 int filesystem_seal(struct checkpoint *checkpoint, struct superblock *superblock);
 
-/* contents.c: trees of files in tmpfs and the like: tmpfs-dev-ID.tar.gz.img. */
+/* "tmpfs at /run": for reports. */
+struct subject superblock_subject(const struct superblock *superblock);
+
+/*
+ * contents.c: trees of files in tmpfs and the like: tmpfs-dev-ID.tar.gz.img.  Seal: what could not
+ * be set before: times of directories, and inode flags.
+ */
 int contents_store(struct checkpoint *checkpoint, struct superblock *superblock);
 int contents_fill(struct checkpoint *checkpoint, struct superblock *superblock);
+int contents_seal(struct checkpoint *checkpoint, struct superblock *superblock);
+/* Survey: refuses a filesystem that has anything in it. */
+int contents_refuse(struct checkpoint *checkpoint, struct superblock *superblock);
