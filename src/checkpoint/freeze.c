@@ -140,15 +140,31 @@ static int freeze_threads(struct checkpoint *checkpoint, struct task *task)
 
 /* ---- one process -------------------------------------------------------------------------- */
 
+/* The first thread that does not stand, and what it is at. */
+static int report_late(const struct task *task)
+{
+	pid_array tids = {0};
+	pid_t tid = task->pid;
+	char state = 0;
+
+	list_threads(task, &tids);
+	for (size_t i = 0; i < tids.count && (!state || state == 't'); i++) {
+		tid = tids.items[i];
+		state = remote_state(tid);
+	}
+	array_free(&tids);
+	return FAIL(ETIMEDOUT, SUBJECT("pid %d", task->pid),
+		    state == 'D' ? "it hangs in the kernel (see /proc/PID/stack): try again later"
+				 : "the machine is very busy: try again, with a longer --timeout",
+		    "thread %d did not stop in time (it is in state %c)", tid, state ? state : '?');
+}
+
 static int report_seize(struct task *task, int error)
 {
 	struct proc_status status;
 
 	if (error == -ETIMEDOUT)
-		return FAIL(ETIMEDOUT, SUBJECT("pid %d", task->pid),
-			    "it hangs in the kernel (see /proc/PID/stack); try again, or with a "
-			    "longer --timeout",
-			    "it did not stop in time");
+		return report_late(task);
 	if (error == -EPERM && !proc_status_read(&task->threads[0], &status) && status.tracer)
 		return FAIL(EBUSY, SUBJECT("pid %d", task->pid),
 			    "detach the debugger or strace first", "it is traced by pid %u",
@@ -278,7 +294,16 @@ static int freeze_task(struct checkpoint *checkpoint, pid_t pid, struct task *pa
 
 	error = freeze_leader(checkpoint, task);
 	if (error == -EPERM || error == -ESRCH) {
-		if (!remote_is_dead(pid))
+		char state = remote_state(pid);
+
+		/* Its parent ignores SIGCHLD: it is gone at once. */
+		if (!state) {
+			*frozen = NULL;
+			fd_close(&task->proc);
+			fd_close(&task->pidfd);
+			return 1;
+		}
+		if (state != 'Z' && state != 'X')
 			return report_seize(task, error);
 		if (count_threads(task) > 1)
 			REFUSE(SUBJECT("pid %d", pid), "end it, or let all its threads end",

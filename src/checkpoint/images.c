@@ -15,6 +15,7 @@
 #include "image/image.h"
 #include "images/inventory.pb-c.h"
 #include "images/pstree.pb-c.h"
+#include "task/state.h"
 
 enum {
 	IMAGES_V1_1 = 2, /* the oldest version of the format that can be read */
@@ -324,7 +325,7 @@ static int read_task(struct checkpoint *checkpoint, struct task *task)
 			return corrupt("pstree.img",
 				       "a zombie is the root, or has children or threads: pid",
 				       task->pid);
-		return 0;
+		return zombie_check(task);
 	}
 	error = read_one(checkpoint, task, IMAGE_IDS, task->pid, &ids);
 	if (error)

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <linux/membarrier.h>
 #include <linux/prctl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 
 #include "base/fd.h"
 #include "task/part.h"
+#include "task/state.h"
 
 /*
  * What a task is called and what it is to the system: name, personality, subreaper, how it is
@@ -343,6 +345,31 @@ static int restore_files(const struct revival *revival)
 		error = write_number(revival, "autogroup", "%" PRId64, tc->autogroup_nice,
 				     "use a kernel with CONFIG_SCHED_AUTOGROUP");
 	return error;
+}
+
+/* Whether a signal ends a process, by default. */
+static bool is_deadly(int signo)
+{
+	static const int harmless[] = {SIGCHLD, SIGCONT, SIGSTOP, SIGTSTP,
+				       SIGTTIN, SIGTTOU, SIGURG,  SIGWINCH};
+
+	for (size_t i = 0; i < sizeof(harmless) / sizeof(*harmless); i++)
+		if (signo == harmless[i])
+			return false;
+	return signo >= 1 && signo <= 64;
+}
+
+int zombie_check(const struct task *task)
+{
+	uint32_t status = task->threads[0].core->tc->exit_code;
+
+	if (WIFSIGNALED(status) && WCOREDUMP(status))
+		return REFUSE(task_subject(task), "let its parent wait for it, and dump again",
+			      "it is a zombie that dumped core, and cannot end like that again");
+	if (status > 0xffff || (WIFEXITED(status) ? status & 0xff : !is_deadly(WTERMSIG(status))))
+		return FAIL(EINVAL, task_subject(task), "the image is damaged",
+			    "its image has an impossible wait status (%#x)", status);
+	return 0;
 }
 
 static int identity_restore_process(struct revival *revival)

@@ -35,5 +35,7 @@ int task_describe_zombie(struct checkpoint *checkpoint, struct task *task);
  * task's zombies (or their SIGCHLD would wait twice).  The first error ends it.
  */
 int tasks_restore_state(struct checkpoint *checkpoint, struct task *const *tasks, size_t count);
+/* Whether a task can end as the zombie of the image did.  Reports. */
+int zombie_check(const struct task *task);
 /* Of a task that is to become a zombie: what of a zombie can be seen, but for how it ended. */
 int zombie_restore_state(struct checkpoint *checkpoint, struct task *task);

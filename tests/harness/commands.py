@@ -20,7 +20,7 @@ def expect(condition, text):
 class Command:
     mode = "command"
     alone = False
-    timeout = 120
+    timeout = 300
 
     def __init__(self, settings, function):
         self.settings = settings
@@ -81,7 +81,7 @@ def restore_waits(app):
     expect(restore.poll() is None, "restore did not wait for the application")
     expect(_parent(app.pid) == restore.pid, "the application is not restore's child")
     os.kill(app.pid, signal.SIGTERM)
-    expect(restore.wait(20) == 0, f"restore ended with {restore.returncode}")
+    expect(restore.wait(60) == 0, f"restore ended with {restore.returncode}")
     del app.reap
     await_nothing(app, "the end of the application")
 
@@ -152,12 +152,7 @@ def action_scripts(app):
     options, log = _script(app, failing="post-restore")
     code, _ = app.run("restore", "-D", app.images, "-o", "restore.log", "-d", *options)
     expect(code == 1, f"a restore whose script fails ended with {code}")
-    for _ in range(1000):
-        app.reap()
-        if not app.living():
-            break
-        time.sleep(0.002)
-    expect(not app.living(), f"a restore whose script failed left {app.living()}")
+    await_nothing(app, "a restore whose script failed")
 
     options, log = _script(app)
     app.restore(options)

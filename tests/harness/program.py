@@ -99,7 +99,7 @@ class Application:
                     lines.append(f"{name}={file.read().strip()[:120]}")
         return " ".join(lines)
 
-    def run(self, command, *arguments, log=None, timeout=60):
+    def run(self, command, *arguments, log=None, timeout=100):
         """Runs one command of stasis; (exit code, what it printed)."""
         line = [self.stasis, command, *arguments]
         stream = self.slave if self.slave is not None else subprocess.DEVNULL

@@ -48,7 +48,7 @@ class Worker(Application):
         except OSError:
             return ""
 
-    def await_progress(self, after, seconds=20):
+    def await_progress(self, after, seconds=60):
         """Every activity has to go on by two rounds."""
         before = self.counters()
         end = time.monotonic() + seconds
@@ -69,7 +69,7 @@ class Worker(Application):
 
     def finish(self):
         os.kill(self.pid, signal.SIGTERM)
-        code = self.wait(20)
+        code = self.wait(60)
         if code or self.errors():
             raise Failure(f"the application ended with {code}: {self.errors()}")
 
@@ -135,7 +135,7 @@ def _dump_seconds(app):
     return shortest
 
 
-def _settle(app, seconds=5):
+def _settle(app, seconds=60):
     """After a killed dump: None when the application runs, otherwise when all of it is gone."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -207,7 +207,7 @@ def many_dumps(test, app, program):
     app.finish()
 
 
-def await_nothing(app, what, seconds=5):
+def await_nothing(app, what, seconds=60):
     end = time.monotonic() + seconds
     while app.living():
         app.reap()
@@ -222,7 +222,7 @@ def _runs(app):
     if app.reap() or not app.living():
         return False
     try:
-        app.await_progress("a killed restore", 5)
+        app.await_progress("a killed restore")
     except Failure:
         if app.status is None:
             raise
@@ -342,7 +342,7 @@ def damaged_images(test, app, program):
         app.status = None
         try:
             code, text = app.run("restore", "-D", app.images, "-o", "restore.log", "-d",
-                                 log=f"{app.images}/restore.log", timeout=30)
+                                 log=f"{app.images}/restore.log")
         except Failure as failure:
             raise Failure(f"with {what}: {failure}") from None
         if code not in (0, 1):
