@@ -84,6 +84,13 @@ static void path_add(struct path *path, const char *name, size_t size)
 	path_cut(path, path->length + size);
 }
 
+static bool is_listed(const char *const *names, const char *name)
+{
+	while (*names && strcmp(*names, name))
+		names++;
+	return *names;
+}
+
 /* "tmpfs at /run, file a/b" */
 static struct subject file_subject(const struct superblock *superblock, const char *name)
 {
@@ -508,9 +515,22 @@ static int store_file(struct writer *writer, const char *name)
 	return error;
 }
 
+/* A file of the kernel's own, if it has it: its attributes. */
+static int store_listed(struct writer *writer, const char *name)
+{
+	struct stat stat;
+
+	if (fstatat(writer->directory, name, &stat, AT_SYMLINK_NOFOLLOW))
+		return errno == ENOENT ? 0 : store_failed(writer, errno, "it cannot be read");
+	set_attributes(writer, name, &stat);
+	archive_entry_set_size(writer->entry, 0);
+	return put_header(writer);
+}
+
 /* The whole tree, from the directory on; no recursion, trees can be deep. */
 static int store_tree(struct writer *writer, int root)
 {
+	const char *const *names = writer->superblock->filesystem->names;
 	struct stat stat;
 	int error;
 
@@ -519,7 +539,9 @@ static int store_tree(struct writer *writer, int root)
 		return store_failed(writer, errno, "it cannot be read");
 	set_attributes(writer, ".", &stat);
 	error = put_entry(writer, ".", root, &stat);
-	if (!error)
+	for (; names && *names && !error; names++)
+		error = store_listed(writer, *names);
+	if (!error && !names)
 		error = enter(writer, fcntl(root, F_DUPFD_CLOEXEC, 0), &stat);
 	while (!error && writer->levels.count) {
 		struct level *level = &writer->levels.items[writer->levels.count - 1];
@@ -672,7 +694,8 @@ int contents_refuse(struct checkpoint *checkpoint, struct superblock *superblock
 			    strerror(errno));
 	root = -1;
 	while (!error && (each = readdir(stream)))
-		if (strcmp(each->d_name, ".") && strcmp(each->d_name, ".."))
+		if (strcmp(each->d_name, ".") && strcmp(each->d_name, "..") &&
+		    !is_listed(superblock->filesystem->names, each->d_name))
 			error = REFUSE(superblock_subject(superblock), "remove what is in it",
 				       "it has files (%s), which are not carried over",
 				       each->d_name);
@@ -889,7 +912,7 @@ static int take_attributes(struct filler *filler)
 	filler->flags = 0;
 	filler->attributes = NULL;
 	if (archive_entry_acl_types(filler->entry))
-		return damaged(filler, "an access control list that stasis did not write is");
+		return damaged(filler, "an access control list that stasis did not write");
 	archive_entry_xattr_reset(filler->entry);
 	while (archive_entry_xattr_next(filler->entry, &name, &value, &size) == ARCHIVE_OK) {
 		struct attribute *attribute;
@@ -911,7 +934,7 @@ static int take_attributes(struct filler *filler)
 		else
 			name = arena_strdup(arena, name);
 		if (!name)
-			return damaged(filler, "an attribute without a name is");
+			return damaged(filler, "an attribute without a name");
 		*attribute = (struct attribute){
 			.next = filler->attributes,
 			.name = name,
@@ -1062,7 +1085,7 @@ static int fill_link(struct filler *filler, const char *target)
 	free(place.path.text);
 	free(path.text);
 	if (error == -EBADMSG)
-		return damaged(filler, "a link that leads nowhere is");
+		return damaged(filler, "a link that leads nowhere");
 	return error ? fill_failed(filler, -error, "its second name cannot be made") : 0;
 }
 
@@ -1094,10 +1117,23 @@ static int make_node(struct filler *filler, mode_t type)
 	}
 }
 
+/* A file of the kernel's own, if this one has it. */
+static int fill_listed(struct filler *filler, const char *const *names, mode_t type)
+{
+	struct stat stat;
+
+	if (!is_listed(names, filler->path.text))
+		return damaged(filler, "a file that this filesystem does not store");
+	if (fstatat(filler->place.fd, filler->name, &stat, AT_SYMLINK_NOFOLLOW))
+		return errno == ENOENT ? 0 : fill_failed(filler, errno, "it cannot be read");
+	return finish_entry(filler, -1, type);
+}
+
 static int fill_entry(struct filler *filler)
 {
 	const char *text = archive_entry_pathname(filler->entry), *slash;
 	const char *link = archive_entry_hardlink(filler->entry);
+	const char *const *names = filler->superblock->filesystem->names;
 	mode_t type = archive_entry_filetype(filler->entry);
 	int error;
 
@@ -1115,13 +1151,15 @@ static int fill_entry(struct filler *filler)
 	error = take_attributes(filler);
 	if (error)
 		return error;
+	if (names && filler->path.length)
+		return fill_listed(filler, names, type);
 	if (filler->is_socket)
 		type = S_IFSOCK;
 	if (type == S_IFREG)
 		return fill_regular(filler);
 	error = make_node(filler, type);
 	if (error == -EBADMSG)
-		return damaged(filler, "a file of unknown type is");
+		return damaged(filler, "a file of unknown type");
 	if (error)
 		return fill_failed(filler, -error, "it cannot be made");
 	if (!*filler->name)

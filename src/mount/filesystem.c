@@ -64,6 +64,10 @@ static const struct filesystem_option hugetlbfs_options[] = {
 	{"min_size", OPTION_VALUE},  {NULL},
 };
 
+static const char *const no_names[] = {NULL};
+static const char *const devpts_names[] = {"ptmx", NULL};
+static const char *const bpf_names[] = {"maps.debug", "progs.debug", NULL};
+
 static const struct filesystem_option bpf_options[] = {
 	{"uid", OPTION_VALUE},
 	{"gid", OPTION_VALUE},
@@ -179,7 +183,11 @@ static const struct filesystem filesystems[] = {
 	{.type = "devpts",
 	 .image = FSTYPE__DEVPTS,
 	 .namespace = NAMESPACE_NONE,
-	 .options = devpts_options},
+	 .options = devpts_options,
+	 .names = devpts_names,
+	 .store = contents_store,
+	 .fill = contents_fill,
+	 .seal = contents_seal},
 	{.type = "mqueue",
 	 .image = FSTYPE__MQUEUE,
 	 .singleton = true,
@@ -199,6 +207,7 @@ static const struct filesystem filesystems[] = {
 	 .image = FSTYPE__UNSUPPORTED,
 	 .namespace = NAMESPACE_NONE,
 	 .options = hugetlbfs_options,
+	 .names = no_names,
 	 .describe = contents_refuse,
 	 .store = contents_store,
 	 .fill = contents_fill,
@@ -207,6 +216,7 @@ static const struct filesystem filesystems[] = {
 	 .image = FSTYPE__UNSUPPORTED,
 	 .namespace = NAMESPACE_NONE,
 	 .options = bpf_options,
+	 .names = bpf_names,
 	 .describe = contents_refuse,
 	 .store = contents_store,
 	 .fill = contents_fill,
@@ -613,23 +623,42 @@ int filesystem_fill(struct checkpoint *checkpoint, struct superblock *superblock
 	return filesystem && filesystem->fill ? filesystem->fill(checkpoint, superblock) : 0;
 }
 
-/* Only filesystems that were made for the checkpoint: the machine's stay as they are. */
-static int make_read_only(struct superblock *superblock)
+/* Options are given again: devpts takes those back that are not. */
+static int configure_read_only(int context, const filesystem_settings *settings)
 {
-	autofd int context = fspick(superblock->fd, "", FSPICK_EMPTY_PATH | FSPICK_CLOEXEC);
-
-	if (context < 0 || fsconfig(context, FSCONFIG_SET_FLAG, "ro", NULL, 0) ||
-	    fsconfig(context, FSCONFIG_CMD_RECONFIGURE, NULL, NULL, 0)) {
-		int error = errno;
-		char message[256];
-
-		return FAIL(
-			error, superblock_subject(superblock), NULL, "cannot be made read-only: %s",
-			context < 0 ? strerror(error) : context_message(context, error, message));
-	}
+	array_each (settings, setting)
+		if (fsconfig(context, setting->value ? FSCONFIG_SET_STRING : FSCONFIG_SET_FLAG,
+			     setting->name, setting->value, 0))
+			return errno;
+	if (fsconfig(context, FSCONFIG_SET_FLAG, "ro", NULL, 0) ||
+	    fsconfig(context, FSCONFIG_CMD_RECONFIGURE, NULL, NULL, 0))
+		return errno;
 	return 0;
 }
 
+static int make_read_only(struct checkpoint *checkpoint, struct superblock *superblock)
+{
+	autofd int context = fspick(superblock->fd, "", FSPICK_EMPTY_PATH | FSPICK_CLOEXEC);
+	filesystem_settings settings = {0};
+	char message[256];
+	int error;
+
+	if (context < 0)
+		return FAIL(errno, superblock_subject(superblock), NULL,
+			    "cannot be made read-only: %s", strerror(errno));
+	error = add_options(checkpoint, superblock, &settings);
+	if (!error) {
+		add_flags(superblock, &settings);
+		error = configure_read_only(context, &settings);
+	}
+	array_free(&settings);
+	return error > 0 ? FAIL(error, superblock_subject(superblock), NULL,
+				"cannot be made read-only: %s",
+				context_message(context, error, message))
+			 : error;
+}
+
+/* Only filesystems that were made for the checkpoint: the machine's stay as they are. */
 int filesystem_seal(struct checkpoint *checkpoint, struct superblock *superblock)
 {
 	const struct filesystem *filesystem = superblock->filesystem;
@@ -644,5 +673,5 @@ int filesystem_seal(struct checkpoint *checkpoint, struct superblock *superblock
 	if (fstatvfs(superblock->fd, &about))
 		return FAIL(errno, superblock_subject(superblock), NULL,
 			    "its flags cannot be read: %s", strerror(errno));
-	return about.f_flag & ST_RDONLY ? 0 : make_read_only(superblock);
+	return about.f_flag & ST_RDONLY ? 0 : make_read_only(checkpoint, superblock);
 }

@@ -40,6 +40,8 @@ struct filesystem {
 	enum namespace_kind namespace;           /* the kind of namespace it shows (proc: pid), or
 						    NAMESPACE_NONE */
 	const struct filesystem_option *options; /* up to one without a name; NULL: any */
+	const char *const *names; /* files of the kernel's in its root, up to NULL: only their
+				     attributes and the root's are stored; NULL: everything is */
 
 	/* Dump, survey: can it be made again?  Refuses what can't; options are checked already. */
 	int (*describe)(struct checkpoint *checkpoint, struct superblock *superblock);
@@ -103,5 +105,5 @@ struct subject superblock_subject(const struct superblock *superblock);
 int contents_store(struct checkpoint *checkpoint, struct superblock *superblock);
 int contents_fill(struct checkpoint *checkpoint, struct superblock *superblock);
 int contents_seal(struct checkpoint *checkpoint, struct superblock *superblock);
-/* Survey: refuses a filesystem that has anything in it. */
+/* Survey: refuses a filesystem that has anything in it but the kernel's own files. */
 int contents_refuse(struct checkpoint *checkpoint, struct superblock *superblock);

@@ -8,7 +8,7 @@ int mounts_describe(struct checkpoint *checkpoint)
 {
 	int result = 0;
 
-	array_each(&checkpoint->namespaces.all, item)
+	array_each (&checkpoint->namespaces.all, item)
 		if ((*item)->kind == NAMESPACE_MNT)
 			result = REFUSE(
 				task_subject((*item)->task),

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Contents of filesystems, there and back: a tree with everything in it that a filesystem takes,
- * and a comparison that shares no code with what it tests.  Needs root, and works in a mount
- * namespace of its own.
+ * Filesystems, there and back: each type with many options, and their contents: a tree with
+ * everything in it that a filesystem takes, and a comparison that shares no code with what it
+ * tests.  Needs root, and works in a mount namespace of its own.
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -260,6 +260,8 @@ static void read_options(struct fixture *fixture, int fd, struct superblock *sup
 	line = strstr(line, " - ") + 3;
 	superblock->type = arena_strdup(fixture->checkpoint.arena, strtok(line, " "));
 	superblock->source = arena_strdup(fixture->checkpoint.arena, strtok(NULL, " "));
+	if (!strcmp(superblock->source, "the\\040source"))
+		superblock->source = "the source";
 
 	char *options = strtok(NULL, " "), *all = arena_strdup(fixture->checkpoint.arena, "");
 
@@ -319,6 +321,15 @@ static void set_noatime(int root)
 
 static void store(struct fixture *fixture)
 {
+	filesystem_describe(&fixture->checkpoint, &fixture->superblock);
+	assert_no_report();
+	filesystem_store(&fixture->checkpoint, &fixture->superblock);
+	assert_no_report();
+}
+
+/* The same, and it is remembered, even times of access. */
+static void remember_and_store(struct fixture *fixture)
+{
 	const struct mount_attr strict = {
 		.attr_set = MOUNT_ATTR_STRICTATIME,
 		.attr_clr = MOUNT_ATTR__ATIME,
@@ -329,10 +340,7 @@ static void store(struct fixture *fixture)
 	assert_int_equal(
 		mount_setattr(fixture->source, "", AT_EMPTY_PATH, (void *)&strict, sizeof(strict)),
 		0);
-	filesystem_describe(&fixture->checkpoint, &fixture->superblock);
-	assert_no_report();
-	filesystem_store(&fixture->checkpoint, &fixture->superblock);
-	assert_no_report();
+	store(fixture);
 	set_noatime(fixture->source);
 }
 
@@ -592,7 +600,7 @@ static void test_tmpfs(void **state)
 
 	mount_source(fixture, "tmpfs", 0, "size=100m,nr_inodes=5000,mode=700");
 	make_tree(fixture, true);
-	store(fixture);
+	remember_and_store(fixture);
 	restore(fixture);
 	assert_same(fixture);
 }
@@ -603,9 +611,125 @@ static void test_ramfs(void **state)
 
 	mount_source(fixture, "ramfs", 0, "mode=711");
 	make_tree(fixture, false);
-	store(fixture);
+	remember_and_store(fixture);
 	restore(fixture);
 	assert_same(fixture);
+}
+
+/* ---- options -------------------------------------------------------------------------------- */
+
+static bool type_is_known(const char *type)
+{
+	autofree char *text = NULL;
+	char pattern[64];
+
+	snprintf(pattern, sizeof(pattern), "\t%s\n", type);
+	assert_int_equal(fd_read_file(AT_FDCWD, "/proc/filesystems", &text, NULL), 0);
+	return strstr(text, pattern);
+}
+
+/* A filesystem with these options looks the same when it was made anew. */
+static void try_options(void **state, const char *type, unsigned long flags, const char *options)
+{
+	struct fixture *fixture;
+	struct superblock again = {0};
+	char path[128];
+
+	setup(state);
+	fixture = *state;
+	snprintf(path, sizeof(path), "%s/place", fixture->directory);
+	if (mount("the source", path, type, flags, options)) {
+		print_message("%s %s: %m\n", type, options);
+	} else {
+		umount(path);
+		mount_source(fixture, type, flags, options);
+		store(fixture);
+		restore(fixture);
+		read_options(fixture, fixture->target, &again);
+		assert_string_equal(again.type, fixture->superblock.type);
+		assert_string_equal(again.source, fixture->superblock.source);
+		if (strcmp(again.options, fixture->superblock.options))
+			fail_msg("%s %s: %s instead of %s", type, options, again.options,
+				 fixture->superblock.options);
+		assert_int_equal(again.flags, fixture->superblock.flags);
+		assert_true(
+			filesystem_same_options(type, again.options, fixture->superblock.options));
+	}
+	teardown(state);
+}
+
+static void test_options(void **state)
+{
+	static const struct {
+		const char *type, *options;
+	} all[] = {
+		{"tmpfs", ""},
+		{"tmpfs", "size=1m"},
+		{"tmpfs", "size=0"},
+		{"tmpfs", "size=3%"},
+		{"tmpfs", "size=4097"},
+		{"tmpfs", "nr_inodes=0"},
+		{"tmpfs", "nr_inodes=100,size=0"},
+		{"tmpfs", "mode=0"},
+		{"tmpfs", "mode=07755,uid=1000,gid=4294967294"},
+		{"tmpfs", "huge=always"},
+		{"tmpfs", "huge=within_size"},
+		{"tmpfs", "huge=advise,size=1g"},
+		{"tmpfs", "huge=never"},
+		{"tmpfs", "mpol=bind:0"},
+		{"tmpfs", "mpol=interleave:0"},
+		{"tmpfs", "mpol=prefer=static:0"},
+		{"tmpfs", "mpol=local"},
+		{"tmpfs", "inode32"},
+		{"tmpfs", "inode64"},
+		{"tmpfs", "noswap"},
+		{"tmpfs", "usrquota,grpquota,usrquota_block_hardlimit=1m"},
+		{"tmpfs", "casefold,strict_encoding"},
+		{"ramfs", ""},
+		{"ramfs", "mode=1777"},
+		{"proc", ""},
+		{"proc", "hidepid=1,gid=1000"},
+		{"proc", "hidepid=invisible,subset=pid"},
+		{"proc", "hidepid=ptraceable"},
+		{"sysfs", ""},
+		{"devpts", ""},
+		{"devpts", "newinstance,ptmxmode=0666,mode=620,gid=5"},
+		{"devpts", "newinstance,uid=1000,gid=0,max=10,mode=0"},
+		{"mqueue", ""},
+		{"cgroup", "cpu"},
+		{"cgroup", "none,name=systemd"},
+		{"cgroup2", ""},
+		{"hugetlbfs", ""},
+		{"hugetlbfs", "size=8m,nr_inodes=10,mode=700,uid=5,gid=6"},
+		{"hugetlbfs", "pagesize=2m,size=50%"},
+		{"hugetlbfs", "pagesize=1g"},
+		{"hugetlbfs", "min_size=0,size=0"},
+		{"bpf", ""},
+		{"bpf", "mode=750,uid=7,gid=8"},
+		{"bpf", "delegate_cmds=any,delegate_maps=0x5,delegate_progs=0x3"},
+		{"bpf", "delegate_attachs=any"},
+		{"devtmpfs", ""},
+		{"debugfs", ""},
+		{"tracefs", ""},
+		{"securityfs", ""},
+		{"selinuxfs", ""},
+		{"pstore", ""},
+		{"fusectl", ""},
+		{"binfmt_misc", ""},
+		{"configfs", ""},
+		{"efivarfs", ""},
+	};
+	static const unsigned long flags[] = {MS_RDONLY, MS_SYNCHRONOUS, MS_DIRSYNC, 1 << 25};
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
+		if (type_is_known(all[i].type))
+			try_options(state, all[i].type, 0, all[i].options);
+	for (size_t i = 0; i < sizeof(flags) / sizeof(*flags); i++) {
+		try_options(state, "tmpfs", flags[i], "size=1m");
+		try_options(state, "ramfs", flags[i], "");
+		try_options(state, "proc", flags[i], "");
+		try_options(state, "devpts", flags[i], "gid=5");
+	}
 }
 
 static int setup_group(void **state)
@@ -619,6 +743,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_tmpfs, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_ramfs, setup, teardown),
+		cmocka_unit_test(test_options),
 	};
 
 	return cmocka_run_group_tests(tests, setup_group, NULL);
