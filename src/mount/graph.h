@@ -32,17 +32,28 @@ struct superblock {
 	const struct filesystem
 		*filesystem;              /* its type's row in filesystem.c; NULL: unknown type */
 	ARRAY(struct provider) providers; /* where it is taken from when it is not made anew */
+	bool anew; /* an option lets it be made anew though its content is outside (--external
+		      dev[],
+		      --enable-fs) */
 	bool late; /* restore: it can be made only when all tasks exist (proc of an inner pid
 		      namespace) */
+	unsigned int phase; /* restore: it can be made only when the mounts of lower phases are in
+			       place (1: overlayfs whose layers are on such of phase 0) */
 	int fd; /* dump: a directory or file on it; restore: a mount of all of it, see build.c; or
 		   -1 */
 	void *state; /* the filesystem's own */
 };
 
-/* Something outside of the tree that a mount can be cloned from: external mounts, the new root. */
+/*
+ * Something outside of the tree that a mount can be cloned from: external mounts, the new root.
+ * A mount with a key (mount->external) is a clone of the provider of its superblock with that key,
+ * as a whole; any other mount of any provider whose root contains its own.
+ */
 struct provider {
-	const char *root;         /* its root in the filesystem */
-	const char *name;         /* for messages and plans: "--root /srv/x", "mnt[key]" */
+	const char *root; /* its root in the filesystem, as the graph has it: an external mount's is
+			     that mount's */
+	const char *name; /* for messages and plans: "--root /srv/x", "mnt[key]" */
+	const char *key;  /* of the external mount; or NULL */
 	struct peer_group *group; /* the outside group that it is a member of; or NULL */
 	int fd; /* restore: a detached clone of it that is still in its group; or -1 */
 };

@@ -19,19 +19,26 @@
  * - MOVE_MOUNT_SET_GROUP gives a private mount all the sharing of another (group and master), if
  * both are of one superblock and the root of the other contains that of the mount.
  * - A mount made slave leaves its group, and receives from it; the group must have another member.
+ * - A mount can't be unbindable and shared or a slave.
+ *
+ * The order that comes out: the roots of all trees, in the graph's order (a bind of a mount
+ * namespace's file must be in an older namespace), then trees from the top down.  A mount is done,
+ * and closed, when its last child is attached; of its children the largest subtree is built last,
+ * when it is closed already.  So, of n mounts, few more than 2 log2(n) are open at once, and those
+ * that others still have to join or to be cloned from.
  */
 enum plan_step_kind {
 	PLAN_SOURCE, /* node: a private mount of the whole superblock, made anew, with its contents
 		      */
 	PLAN_CLONE,  /* node: a clone of node `other`, or of the provider, with the root `path`;
-			private, if it was not */
+			private, if it was not.  nsfs: of neither, path is the root: "net:[...]" */
 	PLAN_CLONE_PEER, /* the same, but it keeps the sharing of what it is cloned from */
 	PLAN_ATTRIBUTES, /* the node gets its mount's attributes and id map; it is in no tree yet */
 	PLAN_ROOT,       /* the node becomes the root of its mount's tree, a new namespace */
-	PLAN_MOUNTPOINT, /* late mounts: node: the place where its mount will be attached on node
-			    `other`, held open */
-	PLAN_ATTACH,     /* the node is attached on node `other` at `path`, or (late) on the held
-			    mountpoint */
+	PLAN_MOUNTPOINT, /* mounts of a later phase: node: the place where its mount will be
+			    attached on node `other` at `path`, held open */
+	PLAN_ATTACH,     /* the node is attached on node `other` at `path`, or on the mountpoint
+			    that is held for it */
 	PLAN_JOIN,       /* the node, private until now, gets the sharing of node `other` */
 	PLAN_SLAVE,      /* the node becomes a slave of the group it is in */
 	PLAN_SHARE, /* the node becomes shared: the first of a new group; it keeps its master */
@@ -42,7 +49,8 @@ enum plan_step_kind {
 
 struct plan_step {
 	enum plan_step_kind kind;
-	uint32_t node, other;            /* other: 0: none (nodes count from 1) */
+	uint32_t node, other; /* other: 0: none (nodes count from 1) */
+	bool deleted; /* PLAN_CLONE: there is no such path: it is made, cloned, and deleted again */
 	struct superblock *superblock;   /* PLAN_SOURCE, PLAN_CLONE* */
 	const struct provider *provider; /* PLAN_CLONE*: instead of other; or NULL */
 	struct mount *mount;             /* which the node is, or NULL: a helper */
@@ -59,7 +67,7 @@ struct mount_plan {
 /*
  * Plans the whole graph.  Each superblock is made anew unless it has providers.  Reports every
  * mount that cannot be built, with the reason and the option that would help; 0 or a negative
- * errno.
+ * errno.  Linear.  Paths are those of the graph.
  */
 int plan_make(struct mount_graph *graph, struct mount_plan *plan);
 void plan_free(struct mount_plan *plan);
