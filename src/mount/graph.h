@@ -42,6 +42,7 @@ struct superblock {
 	int fd; /* dump: a directory or file on it; restore: a mount of all of it, see build.c; or
 		   -1 */
 	void *state; /* the filesystem's own */
+	struct superblock *next_of_device; /* of the same device; two types: only in a bad image */
 };
 
 /*
@@ -68,14 +69,17 @@ struct peer_group {
 	struct mount *members;     /* by next_of_group */
 	bool outside;              /* has members that are not in the graph */
 	bool visited;              /* for walks of the planner and others; false between them */
+	uint64_t walk;             /* graph_finish()'s own */
 };
 
 struct mount {
 	uint64_t id;       /* the 64-bit unique id where the kernel has it, else short_id */
 	uint32_t short_id; /* as in mountinfo, fdinfo and the images; can be used again */
 	struct mount_tree *tree;
+	uint64_t parent_id;   /* may be of a mount that is in no tree */
 	struct mount *parent; /* NULL: the tree's root */
 	struct superblock *superblock;
+	const char *source; /* what was mounted, if not the superblock's source; or NULL */
 	const char *root;  /* in the filesystem: "/", "/a/b"; nsfs: "net:[4026531840]" */
 	bool root_deleted; /* there is no such name any more; root is what it was */
 	const char
@@ -83,7 +87,8 @@ struct mount {
 	const char *path;    /* from the root of the namespace: "/x/a/b"; what messages print */
 	unsigned int attributes; /* MOUNT_ATTR_* but MOUNT_ATTR_IDMAP */
 	const char *uid_map,
-		*gid_map;         /* id mapped: "0 1000 1\n..." as in /proc/PID/uid_map; or NULL */
+		*gid_map;         /* id mapped: "0 1000 1\n..." as in /proc/PID/uid_map; "": the
+				     kernel does not tell (before 6.15); or NULL */
 	struct peer_group *group; /* shared: its peers; or NULL */
 	struct peer_group
 		*master; /* slave: who it receives from; the group's master if it is shared */
@@ -92,7 +97,7 @@ struct mount {
 	bool has_files;       /* restore: its descriptor is kept for what is open on it */
 	int fd;               /* restore: its root, O_PATH, if has_files and it is built; or -1 */
 
-	struct mount **children; /* in no order */
+	struct mount **children; /* by mountpoint, as strcmp() orders */
 	size_t child_count;
 	struct mount *next_of_superblock, *next_of_group;
 	void *state; /* the planner's own while it plans */
@@ -103,7 +108,9 @@ struct mount_tree {
 	uint32_t id;                 /* of the namespace in the images */
 	struct namespace *namespace; /* or NULL: collected for `stasis mounts` */
 	struct mount *root;
-	ARRAY(struct mount *) mounts; /* parents before children */
+	ARRAY(struct mount *) mounts; /* parents before children, siblings in their order */
+	const struct mount *wrong;    /* graph_add_mount()'s own: what graph_finish() reports, */
+	const char *why;              /* and why */
 };
 
 struct mount_graph {
@@ -115,6 +122,9 @@ struct mount_graph {
 	struct hash by_short_id; /* mount.short_id -> mount */
 	struct hash by_device;   /* superblock */
 	struct hash by_group;    /* peer_group.id -> peer_group */
+	struct hash own_groups;  /* collect.c: by id, those that stasis' own namespace is in */
+	bool own_groups_known;
+	uint64_t walks; /* graph_finish()'s own */
 };
 
 /* An empty graph; frees: graph_free() its tables, the arena the rest. */
@@ -126,15 +136,19 @@ struct mount_tree *graph_add_tree(struct mount_graph *graph, uint32_t id);
 struct superblock *graph_superblock(struct mount_graph *graph, dev_t device, const char *type);
 /* The group of this id, added if it is new; NULL for 0. */
 struct peer_group *graph_group(struct mount_graph *graph, int id);
-/* Adds a mount whose fields from id to unbindable are set, but parent and path; links it to its
- * superblock and groups.  parent: the short id (by_short) or id of the parent; resolved by
- * graph_finish(). */
+/*
+ * Adds a copy of the values: all but tree, parent and what graph_finish() sets.  Of path and
+ * mountpoint one is set, graph_finish() computes the other.  It is linked to its superblock and
+ * groups; a shared mount's master becomes its group's.  parent: an id, not a short one.  Strings
+ * have to live as long as the graph.
+ */
 struct mount *graph_add_mount(struct mount_graph *graph, struct mount_tree *tree,
 			      const struct mount *values, uint64_t parent);
 /*
- * When all mounts of a tree are added: parents, children, the order.  A mount whose parent is
- * not in the tree is its root: there must be one.  Checks what a hostile image could have wrong:
- * cycles, ids that come twice, mounts without root.  0 or -EBADMSG with a report about `what`.
+ * When all mounts of a tree are added: parents, children, the order, paths.  A mount whose parent
+ * is not in the tree is its root: there must be one.  Checks what a hostile image could have
+ * wrong: cycles of mounts or masters, ids and places that come twice, peers with different
+ * masters.  0 or -EBADMSG with a report about `what`.
  */
 int graph_finish(struct mount_graph *graph, struct mount_tree *tree, const char *what);
 
