@@ -458,6 +458,31 @@ static int create_unnamed(struct checkpoint *checkpoint, struct ghost *ghost,
 	return ghost->writer < 0 ? ghost->writer : 0;
 }
 
+static int unlink_name(struct ghost *ghost)
+{
+	int flag = S_ISDIR(ghost->entry->mode) ? AT_REMOVEDIR : 0;
+
+	ghost->has_name = false;
+	return unlinkat(AT_FDCWD, ghost->name, flag) < 0 ? -errno : 0;
+}
+
+/* An open file keeps O_NOFOLLOW among its flags, and by way of /proc it could not have it. */
+static bool is_opened_by_name(const struct ghost *ghost)
+{
+	const struct description *each = ghost->members;
+
+	do
+		if (each->flags & O_NOFOLLOW)
+			return true;
+	while ((each = each->next) != ghost->members);
+	return false;
+}
+
+/*
+ * There is no other way to a file with that name in /proc, " (deleted)", than to have it there
+ * under that name.  A restore that is killed in that moment leaves it behind, so the moment ends
+ * as soon as it is held, if it can.
+ */
 static int create_ghost(struct checkpoint *checkpoint, struct ghost *ghost)
 {
 	struct description *each = ghost->members, *maker = NULL;
@@ -479,6 +504,8 @@ static int create_ghost(struct checkpoint *checkpoint, struct ghost *ghost)
 						: open(self_fd(from, path), O_PATH | O_CLOEXEC);
 		error = ghost->holder < 0 ? -errno : 0;
 	}
+	if (!error && ghost->has_name && !is_opened_by_name(ghost))
+		error = unlink_name(ghost);
 	return error ? cannot_make(ghost->members, -error) : 0;
 }
 
@@ -590,14 +617,6 @@ static int fill_attributes(const struct ghost *ghost)
 		return -errno;
 	flags = (flags & ~KEPT_INODE_FLAGS) | (entry->inode_flags & KEPT_INODE_FLAGS);
 	return ioctl(fd, FS_IOC_SETFLAGS, &flags) < 0 ? -errno : 0;
-}
-
-static int unlink_name(struct ghost *ghost)
-{
-	int flag = S_ISDIR(ghost->entry->mode) ? AT_REMOVEDIR : 0;
-
-	ghost->has_name = false;
-	return unlinkat(AT_FDCWD, ghost->name, flag) < 0 ? -errno : 0;
 }
 
 static int fill(struct checkpoint *checkpoint, struct ghost *ghost)
