@@ -136,16 +136,23 @@ def _dump_seconds(app):
 
 
 def _settle(app, seconds=60):
-    """After a killed dump: None when the application runs, otherwise when all of it is gone."""
+    """After a killed dump: whether the application runs, or all of it is gone.
+
+    A guardian that stasis has left behind may only now come to its work.
+    """
     end = time.monotonic() + seconds
+    before = None
     while time.monotonic() < end:
         app.reap()
-        if not app.living():
+        living = app.living()
+        if not living:
             return "gone"
-        if app.status is None:
+        if before is None and not any("(stasis" in process for process in living):
+            before = app.counters()
+        if before and all(now >= then + 2 for now, then in zip(app.counters(), before)):
             return "running"
         time.sleep(0.002)
-    raise Failure(f"the root process is gone, others are left: {app.living()}")
+    raise Failure(f"it is neither running nor gone: {app.living()}")
 
 
 def _kill_dumps(test, app, program, group):
@@ -167,7 +174,6 @@ def _kill_dumps(test, app, program, group):
             raise Failure(f"{what} ended with {code}: {words_of_log(images + '/dump.log')}")
         # What was to be killed may be gone, if the checkpoint is complete.
         if not running and app.complete():
-            time.sleep(0.02)
             if _settle(app) == "gone":
                 app.restore()
                 what += ", and the restore"

@@ -2,23 +2,16 @@
 /* A process that has unmapped its vdso. */
 #include "scenario.h"
 
-#include <stdio.h>
-#include <string.h>
+#include <stddef.h>
 #include <sys/mman.h>
 
 static void setup_child(void *unused)
 {
-	FILE *maps = fopen("/proc/self/maps", "re");
-	char line[256];
+	struct vdso_mapping mappings[VDSO_MAPPINGS];
+	int count = find_vdso(mappings);
 
-	while (maps && fgets(line, sizeof(line), maps)) {
-		unsigned long start, end;
-		if (!strstr(line, "[vvar") && !strstr(line, "[vdso]"))
-			continue;
-		sscanf(line, "%lx-%lx", &start, &end);
-		must(munmap((void *)start, end - start));
-	}
-	fclose(maps);
+	for (int i = 0; i < count; i++)
+		must(munmap((void *)mappings[i].start, mappings[i].end - mappings[i].start));
 }
 
 static void setup(void)

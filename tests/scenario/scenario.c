@@ -258,6 +258,24 @@ const char *proc_line(const char *file, const char *key)
 	return "";
 }
 
+int find_vdso(struct vdso_mapping mappings[VDSO_MAPPINGS])
+{
+	int count = 0;
+
+	for (const char *line = file_text("/proc/self/maps"); *line && count < VDSO_MAPPINGS;) {
+		size_t length = strcspn(line, "\n");
+		const char *name = memchr(line, '[', length);
+
+		if (name && (strncmp(name, "[vvar", 5) == 0 || strncmp(name, "[vdso]", 6) == 0)) {
+			struct vdso_mapping *mapping = &mappings[count++];
+			sscanf(line, "%lx-%lx", &mapping->start, &mapping->end);
+			mapping->is_code = name[2] == 'd';
+		}
+		line += length + (line[length] == '\n');
+	}
+	return count;
+}
+
 int64_t now_ns(void)
 {
 	struct timespec now;

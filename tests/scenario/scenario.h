@@ -84,6 +84,13 @@ void pattern_check(const char *what, const void *memory, size_t size, uint32_t s
 
 /* One line of /proc/self/FILE that begins with key, without the key; in a static buffer. */
 const char *proc_line(const char *file, const char *key);
+/* The vdso and the kernel's data in front of it: mappings of this process, in their order. */
+enum { VDSO_MAPPINGS = 8 };
+struct vdso_mapping {
+	uintptr_t start, end;
+	bool is_code;
+};
+int find_vdso(struct vdso_mapping mappings[VDSO_MAPPINGS]);
 /* Contents of a small file as a string in a static buffer; of /proc too. */
 const char *file_text(const char *path);
 void write_text(const char *path, const char *text);

@@ -3,63 +3,44 @@
 #include "scenario.h"
 
 #include <string.h>
-#include <stdio.h>
 #include <sys/mman.h>
 
-static unsigned long moved;
+static uintptr_t moved;
 
-struct block {
-	unsigned long start, end, vdso;
-};
-
-static struct block find(void)
+static uintptr_t code(void)
 {
-	struct block block = {0};
-	FILE *maps = fopen("/proc/self/maps", "re");
-	char line[256];
+	struct vdso_mapping mappings[VDSO_MAPPINGS];
+	int count = find_vdso(mappings);
 
-	while (maps && fgets(line, sizeof(line), maps)) {
-		unsigned long start, end;
-		if (!strstr(line, "[vvar") && !strstr(line, "[vdso]"))
-			continue;
-		sscanf(line, "%lx-%lx", &start, &end);
-		if (!block.start)
-			block.start = start;
-		if (strstr(line, "[vdso]"))
-			block.vdso = start;
-		block.end = end;
+	for (int i = 0; i < count; i++) {
+		if (mappings[i].is_code)
+			return mappings[i].start;
 	}
-	if (maps)
-		fclose(maps);
-	return block;
+	return 0;
 }
 
 /* Piece by piece, as one mremap() takes one mapping only. */
 static void setup_child(void *unused)
 {
-	FILE *maps = fopen("/proc/self/maps", "re");
-	unsigned long starts[8], ends[8], distance;
-	char line[256];
-	int count = 0;
-	struct block block = find();
+	struct vdso_mapping mappings[VDSO_MAPPINGS];
+	int count = find_vdso(mappings);
 
-	while (maps && fgets(line, sizeof(line), maps)) {
-		if (strstr(line, "[vvar") || strstr(line, "[vdso]"))
-			sscanf(line, "%lx-%lx", &starts[count], &ends[count]), count++;
+	if (!count)
+		die("there is no vdso");
+	uintptr_t begin = mappings[0].start;
+	uintptr_t room = (uintptr_t)must(mmap(NULL, mappings[count - 1].end - begin, PROT_NONE,
+					      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+	moved = code() - begin + room;
+	for (int i = 0; i < count; i++) {
+		size_t size = mappings[i].end - mappings[i].start;
+		must(mremap((void *)mappings[i].start, size, size, MREMAP_MAYMOVE | MREMAP_FIXED,
+			    (void *)(mappings[i].start - begin + room)));
 	}
-	fclose(maps);
-	void *room = must(
-		mmap(NULL, block.end - block.start, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
-	distance = (unsigned long)room - block.start;
-	for (int i = 0; i < count; i++)
-		must(mremap((void *)starts[i], ends[i] - starts[i], ends[i] - starts[i],
-			    MREMAP_MAYMOVE | MREMAP_FIXED, (void *)(starts[i] + distance)));
-	moved = block.vdso + distance;
 }
 
 static void verify_child(void *unused)
 {
-	same("address of the vdso", moved, find().vdso);
+	same("address of the vdso", moved, code());
 	same("contents of the vdso", 0, memcmp((void *)moved, "\177ELF", 4));
 }
 
