@@ -125,6 +125,7 @@ struct writer {
 	struct checkpoint *checkpoint;
 	const struct superblock *superblock;
 	gzFile file;
+	bool compressed; /* what is written now */
 	struct archive *archive;
 	struct archive_entry *entry;
 	struct hash links; /* inode -> its first path, of files with several names */
@@ -136,12 +137,30 @@ struct writer {
 	bool newest_first, order_is_known;
 };
 
+/*
+ * The application waits: what has few zeros is stored as it is, for deflate takes many times as long
+ * as writing.  What has many is headers of small files, or empty space.
+ */
+static void choose_compression(struct writer *writer, const unsigned char *data, size_t size)
+{
+	size_t zeros = 0;
+	bool compressed;
+
+	for (size_t i = 0; i < size; i++)
+		zeros += !data[i];
+	compressed = zeros > size / 2;
+	if (compressed != writer->compressed)
+		gzsetparams(writer->file, compressed ? 1 : 0, Z_RLE);
+	writer->compressed = compressed;
+}
+
 static ssize_t write_compressed(struct archive *archive, void *argument, const void *data,
 				size_t size)
 {
 	struct writer *writer = argument;
 
 	errno = 0;
+	choose_compression(writer, data, size);
 	if (gzwrite(writer->file, data, size) == (int)size)
 		return size;
 	archive_set_error(archive, errno ?: EIO, "%s", strerror(errno ?: EIO));
@@ -658,7 +677,7 @@ int contents_store(struct checkpoint *checkpoint, struct superblock *superblock)
 	fd = image_create_raw(checkpoint->images, IMAGE_TMPFS, id);
 	if (fd < 0)
 		return fd;
-	writer.file = gzdopen(fd, "wb1");
+	writer.file = gzdopen(fd, "wb0");
 	writer.buffer = malloc(BUFFER);
 	writer.value = malloc(XATTR_SIZE_MAX);
 	writer.zeros =
