@@ -99,11 +99,23 @@ int filesystem_seal(struct checkpoint *checkpoint, struct superblock *superblock
 struct subject superblock_subject(const struct superblock *superblock);
 
 /*
- * contents.c: trees of files in tmpfs and the like: tmpfs-dev-ID.tar.gz.img.  Seal: what could not
- * be set before: times of directories, and inode flags.
+ * contents_dump.c, contents_restore.c: trees of files in tmpfs and the like, see contents.h.
+ *
+ * Dump: marks the mounts that show the contents (has_files), so that mounts_reach() opens them; or
+ * superblock->fd is opened, a mount of all of it.
  */
-int contents_store(struct checkpoint *checkpoint, struct superblock *superblock);
-int contents_fill(struct checkpoint *checkpoint, struct superblock *superblock);
-int contents_seal(struct checkpoint *checkpoint, struct superblock *superblock);
+void contents_want(struct superblock *superblock);
+/* Survey: refuses what is out of reach. */
+int contents_describe(struct checkpoint *checkpoint, struct superblock *superblock);
 /* Survey: refuses a filesystem that has anything in it but the kernel's own files. */
 int contents_refuse(struct checkpoint *checkpoint, struct superblock *superblock);
+int contents_store(struct checkpoint *checkpoint, struct superblock *superblock);
+
+int contents_fill(struct checkpoint *checkpoint, struct superblock *superblock);
+/*
+ * The root of a mount whose root was deleted (root_deleted), by the mount's short id: O_PATH, good
+ * until the filesystem is sealed; open_tree(2) clones it with AT_EMPTY_PATH.  -1: there is none.
+ */
+int contents_deleted(const struct superblock *superblock, uint32_t mount_id);
+/* What could not be set before: times of directories, and inode flags. */
+int contents_seal(struct checkpoint *checkpoint, struct superblock *superblock);

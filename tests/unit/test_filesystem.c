@@ -296,7 +296,12 @@ static void mount_source(struct fixture *fixture, const char *type, unsigned lon
 	assert_int_equal(fstat(fixture->source, &stat), 0);
 	fixture->superblock.fd = dup(fixture->source);
 	fixture->superblock.device = stat.st_dev;
-	fixture->mount = (struct mount){.path = "/the/place", .superblock = &fixture->superblock};
+	fixture->mount = (struct mount){
+		.path = "/the/place",
+		.root = "/",
+		.superblock = &fixture->superblock,
+		.fd = -1,
+	};
 	fixture->superblock.mounts = &fixture->mount;
 	read_options(fixture, fixture->source, &fixture->superblock);
 }
