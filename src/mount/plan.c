@@ -274,7 +274,7 @@ static struct origin *origin_for(struct planner *planner, struct superblock *sup
 	struct origin *found = NULL;
 
 	if (!superblock->providers.count)
-		return origin_new(planner, superblock, cover);
+		return group ? NULL : origin_new(planner, superblock, cover);
 	for (size_t i = 0; i < cover.length; i++) {
 		bool end = i + 1 == cover.length;
 
@@ -392,14 +392,26 @@ static struct sharing *sharing_outside(struct planner *planner, struct origin *p
 	return sharing;
 }
 
+/* Peers outside that receive from mounts of the graph do not receive from those made again. */
+static int feeds_outside(struct planner *planner, const struct peer_group *group)
+{
+	return REFUSE(subject_of(planner, group->master->members),
+		      "make the mounts outside private, or it",
+		      "mounts outside (group %d) are slaves of its group %d", group->id,
+		      group->master->id);
+}
+
 /* Groups whose members are all in the graph, and which of them are slaves of which. */
 static void add_groups(struct planner *planner)
 {
 	array_each (&planner->graph->groups, item) {
 		struct peer_group *group = *item;
 
-		if (is_outside(group))
+		if (is_outside(group)) {
+			if (group->master && !is_outside(group->master))
+				planner->error = feeds_outside(planner, group);
 			continue;
+		}
 
 		struct sharing *sharing = sharing_add(planner, group, false, group->members);
 
@@ -503,7 +515,10 @@ static void assign_mount(struct planner *planner, struct mount *mount, struct wo
 		.phase = phase > least ? phase : least, .size = 1, .pending = mount->child_count};
 	mount->state = work;
 	work->origin = find_origin(planner, mount);
-	if (work->origin)
+	if (*mount->root != '/' && strcmp(mount->superblock->type, "nsfs") != 0)
+		planner->error = FAIL(EBADMSG, subject_of(planner, mount), NULL,
+				      "its root in the filesystem is no path");
+	else if (work->origin)
 		work->origin->clones++;
 	else
 		planner->error = lacks_provider(planner, mount);
