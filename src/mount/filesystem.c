@@ -279,6 +279,14 @@ const struct filesystem *filesystem_find(const char *type)
 	return NULL;
 }
 
+const struct filesystem *filesystem_of_image(uint32_t number)
+{
+	for (size_t i = 0; i < sizeof(filesystems) / sizeof(*filesystems); i++)
+		if (number != FSTYPE__UNSUPPORTED && filesystems[i].image == number)
+			return &filesystems[i];
+	return NULL;
+}
+
 struct subject superblock_subject(const struct superblock *superblock)
 {
 	const struct mount *mount = superblock->mounts;

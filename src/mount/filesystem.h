@@ -56,6 +56,8 @@ struct filesystem {
 
 /* The row of a type; NULL: unknown. */
 const struct filesystem *filesystem_find(const char *type);
+/* The first row with this number in the images; NULL: it names no type. */
+const struct filesystem *filesystem_of_image(uint32_t number);
 
 /*
  * Dump, survey, of a filesystem that will be made anew: finds its row, and refuses a type that is

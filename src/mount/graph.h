@@ -27,6 +27,7 @@ struct superblock {
 	const char *source;         /* what was mounted: "/dev/vda", "tmpfs"; NULL: nothing */
 	const char *options;  /* the filesystem's own, comma separated as mountinfo has them; "" */
 	unsigned int flags;   /* SB_*: the bits of mount(2) that are the superblock's */
+	uint64_t fsid;        /* statfs(2)'s f_fsid; 0: none, or not known */
 	struct mount *mounts; /* by next_of_superblock */
 
 	const struct filesystem

@@ -12,6 +12,9 @@
 #include "base/report.h"
 #include "mount/collect.h"
 #include "mount/record.h"
+#include "mount/text.h"
+
+/* ---- fields ------------------------------------------------------------------------------- */
 
 /* "\040" becomes a space, and so on, in place. */
 static char *unescape(char *text)
@@ -52,6 +55,7 @@ static bool whole_number(const char *text, uint64_t most, uint64_t *value)
 	return end && !*end;
 }
 
+/* In the order of the file. */
 static const struct {
 	const char *name;
 	unsigned int set, clear;
@@ -63,7 +67,7 @@ static const struct {
 	{"noexec", MOUNT_ATTR_NOEXEC, 0},
 	{"noatime", MOUNT_ATTR_NOATIME, MOUNT_ATTR__ATIME},
 	{"nodiratime", MOUNT_ATTR_NODIRATIME, 0},
-	{"relatime", 0, MOUNT_ATTR_STRICTATIME},
+	{"relatime", 0, MOUNT_ATTR__ATIME},
 	{"nosymfollow", MOUNT_ATTR_NOSYMFOLLOW, 0},
 	{"idmapped", MOUNT_ATTR_IDMAP, 0},
 };
@@ -228,4 +232,62 @@ int mounts_parse(struct mount_graph *graph, uint32_t id, const char *text, size_
 	*tree = graph_add_tree(graph, id);
 	error = mountinfo_add(graph, *tree, text, size, what);
 	return error ? error : graph_finish(graph, *tree, what);
+}
+
+/* ---- the other way ------------------------------------------------------------------------ */
+
+static const char *append(struct arena *arena, const char *list, const char *name)
+{
+	return arena_printf(arena, "%s%s%s", list, *list ? "," : "", name);
+}
+
+const char *mount_attributes_text(struct arena *arena, const struct mount *mount)
+{
+	unsigned int attributes = mount->attributes | (mount->uid_map ? MOUNT_ATTR_IDMAP : 0);
+	const char *text = "";
+
+	for (size_t i = 0; i < sizeof(attribute_names) / sizeof(*attribute_names); i++) {
+		unsigned int set = attribute_names[i].set, clear = attribute_names[i].clear;
+
+		if (set ? attributes & set : !(attributes & clear))
+			text = append(arena, text, attribute_names[i].name);
+	}
+	return text;
+}
+
+const char *mount_sharing_text(struct arena *arena, const struct mount *mount)
+{
+	const char *text = "";
+
+	if (mount->group)
+		text = arena_printf(arena, "shared:%d", mount->group->id);
+	if (mount->master)
+		text = arena_printf(arena, "%s%smaster:%d", text, *text ? " " : "",
+				    mount->master->id);
+	return mount->unbindable ? arena_printf(arena, "%s%sunbindable", text, *text ? " " : "")
+				 : text;
+}
+
+const char *superblock_type_text(struct arena *arena, const struct superblock *superblock)
+{
+	return superblock->subtype
+		       ? arena_printf(arena, "%s.%s", superblock->type, superblock->subtype)
+		       : superblock->type;
+}
+
+const char *superblock_options_text(struct arena *arena, const struct superblock *superblock)
+{
+	const char *text = superblock->flags & MS_RDONLY ? "ro" : "rw";
+
+	for (size_t i = 2; i < sizeof(flag_names) / sizeof(*flag_names); i++)
+		if (superblock->flags & flag_names[i].flag)
+			text = append(arena, text, flag_names[i].name);
+	return *superblock->options ? append(arena, text, superblock->options) : text;
+}
+
+const char *mount_source_text(const struct mount *mount)
+{
+	const char *source = mount->source ? mount->source : mount->superblock->source;
+
+	return source ? source : "none";
 }

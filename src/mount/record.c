@@ -15,9 +15,10 @@ static const char *copy_root(struct mount_graph *graph, const char *root, bool *
 
 	if (strcmp(root, "/") == 0)
 		return "/";
-	*deleted = length > end && strcmp(root + length - end, suffix) == 0;
-	if (*deleted)
+	if (length > end && strcmp(root + length - end, suffix) == 0) {
+		*deleted = true;
 		length -= end;
+	}
 	return strncpy(arena_alloc(graph->arena, length + 1), root, length);
 }
 

@@ -19,7 +19,10 @@
 
 #include "base/fd.h"
 #include "base/report.h"
+#include "checkpoint/checkpoint.h"
+#include "image/image.h"
 #include "mount/collect.h"
+#include "mount/compare.h"
 
 struct fixture {
 	struct arena *arena;
@@ -198,7 +201,44 @@ static void refused(void **state)
 	}
 }
 
-/* Every line of every real container's table is a mount of the graph. */
+/* ---- images and comparison ---------------------------------------------------------------- */
+
+/* What the images make of a graph. */
+static struct mount_graph *through_images(struct fixture *fixture, const struct mount_graph *graph)
+{
+	char directory[] = "/tmp/test_mount_graph.XXXXXX";
+	struct checkpoint checkpoint = {.arena = fixture->arena};
+	struct mount_graph *read = graph_new(fixture->arena);
+
+	assert_non_null(mkdtemp(directory));
+	checkpoint.images = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_int_equal(mount_images_write(&checkpoint, graph), 0);
+	array_each (&graph->trees, tree) {
+		assert_int_equal(
+			mount_image_read(checkpoint.images, fixture->arena, (*tree)->id, read), 0);
+		assert_int_equal(image_remove(checkpoint.images, IMAGE_MNTS, (*tree)->id), 0);
+	}
+	close(checkpoint.images);
+	assert_int_equal(rmdir(directory), 0);
+	return read;
+}
+
+/* The differences as lines: "path: text". */
+static const char *differences(struct fixture *fixture, const struct mount_graph *left,
+			       const struct mount_graph *right)
+{
+	mount_differences differences = {0};
+	const char *text = "";
+
+	graphs_compare(left, right, &differences);
+	array_each (&differences, each)
+		text = arena_printf(fixture->arena, "%s%s: %s\n", text,
+				    each->left ? each->left->path : each->right->path, each->text);
+	array_free(&differences);
+	return text;
+}
+
+/* Every line of every real container's table is a mount of the graph, and survives the images. */
 static void tables(void **state)
 {
 	struct fixture *fixture = *state;
@@ -208,7 +248,7 @@ static void tables(void **state)
 
 	assert_non_null(directory);
 	while ((entry = readdir(directory))) {
-		struct mount_graph *graph;
+		struct mount_graph *graph, *read;
 		autofree char *text = NULL;
 		size_t lines = 0;
 
@@ -222,11 +262,114 @@ static void tables(void **state)
 			mounts_parse(graph, 1, text, strlen(text), entry->d_name, &fixture->tree),
 			0);
 		assert_int_equal(fixture->tree->mounts.count, lines);
+		read = through_images(fixture, graph);
+		assert_string_equal(differences(fixture, graph, read), "");
+		graph_free(read);
 		graph_free(graph);
 		count++;
 	}
 	closedir(directory);
 	assert_in_range(count, 40, 1000);
+}
+
+static void images(void **state)
+{
+	struct fixture *fixture = *state;
+	const struct mount *mount;
+	struct mount_graph *read;
+
+	assert_int_equal(
+		parse(fixture,
+		      "20 1 0:30 / / rw,relatime shared:7 - tmpfs none rw,size=1k\n"
+		      "21 20 0:31 /\377\\040//deleted /\376\\012 "
+		      "ro,nosuid,nodev,noexec,noatime,nodiratime,"
+		      "nosymfollow,idmapped shared:4 master:3 - fuse.sshfs \375 ro,sync,o=\374\n"
+		      "22 20 4095:1048575 / /x rw unbindable - ext4  rw\n"
+		      "23 20 4095:1048575 / /y rw master:7 - ext4 other rw\n"),
+		0);
+	fixture->graph->groups.items[0]->outside = true;
+	for (struct mount *each = (struct mount *)at(fixture, "/\376\n"); each; each = NULL) {
+		each->uid_map = "0 1000 1\n5 5 7\n";
+		each->gid_map = "0 4294967295 1\n";
+		each->external = "key";
+	}
+	fixture->tree->root->superblock->source = NULL;
+	fixture->tree->root->superblock->fsid = 0x123456789abcdef0;
+	read = through_images(fixture, fixture->graph);
+	assert_string_equal(differences(fixture, fixture->graph, read), "");
+	fixture->tree = read->trees.items[0];
+	assert_null(fixture->tree->root->superblock->source);
+	assert_true(fixture->tree->root->superblock->fsid == 0x123456789abcdef0);
+	mount = at(fixture, "/\376\n");
+	assert_int_equal(mount->id, 21);
+	assert_string_equal(mount->root, "/\377 ");
+	assert_string_equal(mount->superblock->options, "o=\374");
+	assert_string_equal(mount->superblock->source, "\375");
+	assert_string_equal(mount->external, "key");
+	assert_string_equal(at(fixture, "/y")->source, "other");
+	assert_int_equal(at(fixture, "/x")->superblock->device, makedev(4095, 1048575));
+	graph_free(read);
+}
+
+static const char compared[] = "1 0 0:9 / / rw shared:1 - tmpfs t rw,size=1k\n"
+			       "2 1 0:9 /a /a rw,nosuid shared:1 - tmpfs t rw,size=1k\n"
+			       "3 1 0:9 /b /b rw master:1 - tmpfs t rw,size=1k\n"
+			       "4 1 0:4 net:[40] /n rw - nsfs nsfs rw\n"
+			       "5 1 0:4 net:[41] /o rw - nsfs nsfs rw\n"
+			       "6 3 0:10 / /b/c rw master:99 - tmpfs t rw\n"
+			       "7 6 0:10 / /b/c/d rw - tmpfs t rw\n";
+
+/* What is replaced in that, and the differences that this makes. */
+static const struct {
+	const char *from, *to, *differences;
+} changes[] = {
+	{"master:99", "master:98", ""},
+	{"net:[40]", "net:[50]", ""},
+	{"net:[40]", "net:[41]", "/o: root: not the namespace that it is elsewhere\n"},
+	{"net:[40]", "pid:[40]", "/n: root: pid:[40] instead of net:[40]\n"},
+	{"rw,nosuid", "ro,noatime", "/a: attributes: ro,noatime instead of rw,nosuid\n"},
+	{"/a /a", "/c /a", "/a: root: /c instead of /a\n"},
+	{"/a /a", "/a//deleted /a", "/a: root: it is deleted\n"},
+	{"3 1 0:9 /b /b rw master:1", "3 1 0:9 /b /b rw", "/b: master: it has none\n"},
+	{"3 1 0:9 /b /b rw master:1", "3 1 0:9 /b /b rw shared:1",
+	 "/b: peer group: it has one\n/b: master: it has none\n"},
+	{"nosuid shared:1", "nosuid shared:2", "/a: peer group: other mounts are in it\n"},
+	{"7 6 0:10", "7 6 0:11", "/b/c/d: filesystem: not the one that it is elsewhere\n"},
+	{"/d rw", "/e rw", "/b/c/d: it is missing\n/b/c/e: it is one too many\n"},
+	{"size=1k", "size=2k", "/: options: rw,size=2k instead of rw,size=1k\n"},
+	{"6 3 0:10 / /b/c rw master:99 - tmpfs t rw", "6 3 0:10 / /b/c rw - tmpfs t rw",
+	 "/b/c: master: it has none\n"},
+	{"/d rw - tmpfs t", "/d rw - tmpfs u", "/b/c/d: source: u instead of t\n"},
+	{"4 1 0:4 net:[40] /n rw - nsfs nsfs rw\n", "", "/n: it is missing\n"},
+	{"/d rw", "/d rw unbindable", "/b/c/d: it is unbindable\n"},
+};
+
+static char *replace(struct arena *arena, const char *text, const char *from, const char *to)
+{
+	const char *place = strstr(text, from);
+
+	assert_non_null(place);
+	return arena_printf(arena, "%.*s%s%s", (int)(place - text), text, to, place + strlen(from));
+}
+
+static void comparison(void **state)
+{
+	struct fixture *fixture = *state;
+
+	assert_int_equal(parse(fixture, compared), 0);
+	for (size_t i = 0; i < sizeof(changes) / sizeof(*changes); i++) {
+		struct mount_graph *other = graph_new(fixture->arena);
+		const char *text =
+			replace(fixture->arena, compared, changes[i].from, changes[i].to);
+		const char *found;
+
+		assert_int_equal(
+			mounts_parse(other, 1, text, strlen(text), "table", &fixture->tree), 0);
+		found = differences(fixture, fixture->graph, other);
+		if (strcmp(found, changes[i].differences) != 0)
+			fail_msg("%s -> %s: %s", changes[i].from, changes[i].to, found);
+		graph_free(other);
+	}
 }
 
 /* ---- paths -------------------------------------------------------------------------------- */
@@ -262,6 +405,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(order, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(refused, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(tables, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(images, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(comparison, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(paths, set_up, tear_down),
 	};
 
