@@ -32,6 +32,21 @@ void path_add(struct path *path, const char *name, size_t size)
 	path_cut(path, path->length + size);
 }
 
+size_t path_common(const struct path *path, const char *other, size_t length)
+{
+	size_t common = 0;
+
+	for (size_t i = 0;; i++) {
+		bool ends = i == path->length || path->text[i] == '/';
+		bool other_ends = i == length || other[i] == '/';
+
+		if (ends && other_ends)
+			common = i;
+		if (i == path->length || i == length || path->text[i] != other[i])
+			return common;
+	}
+}
+
 const char *path_of_fd(int fd, const char *name, fd_path path)
 {
 	snprintf(path, sizeof(fd_path), "/proc/self/fd/%d%s%s", fd, name ? "/" : "", name ?: "");

@@ -43,6 +43,8 @@ struct path {
 void path_cut(struct path *path, size_t length);
 /* Adds bytes, behind a '/' if there is something already. */
 void path_add(struct path *path, const char *name, size_t size);
+/* The length of what it has in common with another path, in whole names. */
+size_t path_common(const struct path *path, const char *other, size_t length);
 
 /* "/proc/self/fd/5/name"; NULL: without a name. */
 typedef char fd_path[64 + NAME_MAX];

@@ -47,6 +47,7 @@ struct writer {
 	struct archive *archive;
 	struct archive_entry *entry;
 	struct hash links; /* inode -> its first path, of files with several names */
+	const char *root;  /* path of the source before; or NULL */
 	struct path path;  /* of the directory, then of the file */
 	ARRAY(struct level) levels;
 	char *buffer, *value;
@@ -497,14 +498,18 @@ static int store_tree(struct writer *writer, int fd, const struct stat *stat)
 	return error;
 }
 
-/* Directories above what can be reached, of which nothing is known. */
+/* Directories above what can be reached, of which nothing is known; each once. */
 static int store_above(struct writer *writer)
 {
 	const struct stat stat = {.st_mode = S_IFDIR | 0755};
+	const char *before = writer->root ?: "";
+	size_t known = path_common(&writer->path, before, strlen(before));
 	char *path = writer->path.text;
 	int error = 0;
 
-	for (char *end = strchr(path, '/'); end && !error; end = strchr(end + 1, '/')) {
+	writer->root = arena_strdup(writer->checkpoint->arena, path);
+	for (char *end = strchr(path + known + (known > 0), '/'); end && !error;
+	     end = strchr(end + 1, '/')) {
 		*end = 0;
 		set_attributes(writer, path, &stat);
 		error = put_header(writer);

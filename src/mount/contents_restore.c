@@ -196,29 +196,13 @@ static int step_up(struct place *place)
 	return 0;
 }
 
-/* The length of what two paths have in common, in whole names. */
-static size_t common_length(const struct path *path, const char *other, size_t length)
-{
-	size_t common = 0;
-
-	for (size_t i = 0;; i++) {
-		bool ends = i == path->length || path->text[i] == '/';
-		bool other_ends = i == length || other[i] == '/';
-
-		if (ends && other_ends)
-			common = i;
-		if (i == path->length || i == length || path->text[i] != other[i])
-			return common;
-	}
-}
-
 /*
  * Goes to the directory of this path: up to what both have in common, and down.  ".." is safe:
  * nobody else is in this filesystem, and its root is the end.  0 or a negative errno.
  */
 static int go_to(struct place *place, const char *path, size_t length)
 {
-	size_t common = common_length(&place->path, path, length);
+	size_t common = path_common(&place->path, path, length);
 	int error = 0;
 
 	while (!error && place->path.length > common)
@@ -356,7 +340,7 @@ static void put_off(struct filler *filler, bool is_directory)
 	struct later *later = arena_new_object(arena, struct later);
 
 	*later = (struct later){
-		.kept = common_length(&contents->path, filler->path.text, filler->path.length),
+		.kept = path_common(&contents->path, filler->path.text, filler->path.length),
 		.is_directory = is_directory,
 		.attributes = is_directory ? filler->attributes : NULL,
 		.flags = filler->flags,

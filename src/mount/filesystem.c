@@ -7,10 +7,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/statfs.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -129,7 +131,7 @@ static const struct filesystem_option cgroup_options[] = {
 	{NULL},
 };
 
-/* Mounting it with other options would change the whole machine's. */
+/* They are the machine's: see add_cgroup2_options(). */
 static const struct filesystem_option cgroup2_options[] = {
 	{"nsdelegate", OPTION_SHOWN},
 	{"favordynmods", OPTION_SHOWN},
@@ -385,6 +387,37 @@ static int refuse_option(const struct superblock *superblock,
 		      setting->value ? "=" : "", setting->value ? setting->value : "");
 }
 
+/*
+ * The options of the one filesystem of its type that the machine has, if it is mounted where we see
+ * it; "" else.  In the arena.
+ */
+static char *machine_options(struct arena *arena, const char *type)
+{
+	autofree char *text = NULL;
+	const char *pattern = arena_printf(arena, " - %s ", type);
+	char *found = NULL;
+
+	if (!fd_read_file(AT_FDCWD, "/proc/self/mountinfo", &text, NULL))
+		found = strstr(text, pattern);
+	if (found)
+		found = strchr(found + strlen(pattern), ' ');
+	if (!found)
+		return arena_strdup(arena, "");
+	found[strcspn(found, "\n")] = 0;
+	return arena_strdup(arena, found + 1);
+}
+
+/* In the machine's first cgroup namespace, mounting it sets the options for the whole machine. */
+static void add_cgroup2_options(struct checkpoint *checkpoint, filesystem_settings *settings)
+{
+	char *list = machine_options(checkpoint->arena, "cgroup2");
+	struct filesystem_setting setting;
+
+	while (next_option(&list, &setting))
+		if (find_option(cgroup2_options, setting.name))
+			*array_push(settings) = setting;
+}
+
 /* The options that are given back, in the order they are shown. */
 static int add_options(struct checkpoint *checkpoint, const struct superblock *superblock,
 		       filesystem_settings *settings)
@@ -440,6 +473,8 @@ int filesystem_settings_of(struct checkpoint *checkpoint, const struct superbloc
 	/* A hierarchy of cgroups that has a name and no controllers. */
 	if (!strcmp(superblock->type, "cgroup") && !has_flag(settings))
 		array_push(settings)->name = "none";
+	if (!strcmp(superblock->type, "cgroup2"))
+		add_cgroup2_options(checkpoint, settings);
 	add_flags(superblock, settings);
 	return error;
 }
@@ -604,7 +639,30 @@ static int make_by_mount(struct superblock *superblock, const filesystem_setting
 		     : 0;
 }
 
-/* What of the kernel's own flags is in the way of fsconfig(2). */
+/*
+ * An overlay that is not synchronised marks its layers, so that they are not used after a crash. On
+ * layers in memory, which have just been made, the mark means nothing.
+ */
+static void unmark_volatile(const filesystem_settings *settings)
+{
+	const char *directory = NULL;
+	bool is_volatile = false;
+	autofree char *mark = NULL;
+	struct statfs about;
+
+	array_each (settings, setting) {
+		if (!strcmp(setting->name, "workdir"))
+			directory = setting->value;
+		is_volatile |= !strcmp(setting->name, "volatile");
+	}
+	if (!is_volatile || !directory || statfs(directory, &about) || about.f_type != TMPFS_MAGIC)
+		return;
+	if (asprintf(&mark, "%s/work/incompat/volatile", directory) < 0)
+		die_of_memory();
+	rmdir(mark);
+}
+
+/* Is a value longer than fsconfig(2) takes? */
 static bool is_long(const filesystem_settings *settings)
 {
 	array_each (settings, setting)
@@ -620,6 +678,8 @@ int filesystem_make(struct checkpoint *checkpoint, struct superblock *superblock
 
 	superblock->filesystem = filesystem_find(superblock->type);
 	error = filesystem_settings_of(checkpoint, superblock, &settings);
+	if (!strcmp(superblock->type, "overlay"))
+		unmark_volatile(&settings);
 	if (!error)
 		error = is_long(&settings) ? make_by_mount(superblock, &settings)
 					   : make_by_context(superblock, &settings);

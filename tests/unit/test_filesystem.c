@@ -281,8 +281,8 @@ static void read_options(struct fixture *fixture, int fd, struct superblock *sup
 	superblock->options = all;
 }
 
-/* Mounts a filesystem to be dumped. */
-static void mount_source(struct fixture *fixture, const char *type, unsigned long flags,
+/* Mounts a filesystem to be dumped; false: there is none of this type with these options. */
+static bool mount_source(struct fixture *fixture, const char *type, unsigned long flags,
 			 const char *options)
 {
 	char path[128];
@@ -290,7 +290,7 @@ static void mount_source(struct fixture *fixture, const char *type, unsigned lon
 
 	snprintf(path, sizeof(path), "%s/place", fixture->directory);
 	if (mount("the source", path, type, flags, options))
-		fail_msg("mount %s %s: %m", type, options ?: "");
+		return false;
 	fixture->source = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	assert_true(fixture->source >= 0);
 	assert_int_equal(fstat(fixture->source, &stat), 0);
@@ -304,6 +304,7 @@ static void mount_source(struct fixture *fixture, const char *type, unsigned lon
 	};
 	fixture->superblock.mounts = &fixture->mount;
 	read_options(fixture, fixture->source, &fixture->superblock);
+	return true;
 }
 
 static void assert_no_report(void)
@@ -603,7 +604,7 @@ static void test_tmpfs(void **state)
 {
 	struct fixture *fixture = *state;
 
-	mount_source(fixture, "tmpfs", 0, "size=100m,nr_inodes=5000,mode=700");
+	assert_true(mount_source(fixture, "tmpfs", 0, "size=100m,nr_inodes=5000,mode=700"));
 	make_tree(fixture, true);
 	remember_and_store(fixture);
 	restore(fixture);
@@ -614,7 +615,7 @@ static void test_ramfs(void **state)
 {
 	struct fixture *fixture = *state;
 
-	mount_source(fixture, "ramfs", 0, "mode=711");
+	assert_true(mount_source(fixture, "ramfs", 0, "mode=711"));
 	make_tree(fixture, false);
 	remember_and_store(fixture);
 	restore(fixture);
@@ -633,22 +634,26 @@ static bool type_is_known(const char *type)
 	return strstr(text, pattern);
 }
 
-/* A filesystem with these options looks the same when it was made anew. */
-static void try_options(void **state, const char *type, unsigned long flags, const char *options)
+/* A filesystem with these options looks the same when it was made anew.  false: there is none. */
+static bool try_options(void **state, const char *type, unsigned long flags, const char *options)
 {
 	struct fixture *fixture;
 	struct superblock again = {0};
+	bool mounted;
 	char path[128];
 
 	setup(state);
 	fixture = *state;
 	snprintf(path, sizeof(path), "%s/place", fixture->directory);
-	if (mount("the source", path, type, flags, options)) {
+	mounted = mount_source(fixture, type, flags, options);
+	if (!mounted) {
 		print_message("%s %s: %m\n", type, options);
 	} else {
-		umount(path);
-		mount_source(fixture, type, flags, options);
 		store(fixture);
+		/* An overlay locks its layers. */
+		fd_close(&fixture->source);
+		fd_close(&fixture->superblock.fd);
+		assert_int_equal(umount(path), 0);
 		restore(fixture);
 		read_options(fixture, fixture->target, &again);
 		assert_string_equal(again.type, fixture->superblock.type);
@@ -661,6 +666,7 @@ static void try_options(void **state, const char *type, unsigned long flags, con
 			filesystem_same_options(type, again.options, fixture->superblock.options));
 	}
 	teardown(state);
+	return mounted;
 }
 
 static void test_options(void **state)
@@ -737,6 +743,160 @@ static void test_options(void **state)
 	}
 }
 
+/* ---- what can be reached -------------------------------------------------------------------- */
+
+static void add_mount(struct fixture *fixture, struct mount *mount, uint32_t id, const char *root,
+		      bool deleted)
+{
+	*mount = (struct mount){
+		.short_id = id,
+		.path = "/the/place",
+		.root = root,
+		.root_deleted = deleted,
+		.superblock = &fixture->superblock,
+		.fd = openat(fixture->source, root + 1, O_PATH | O_NOFOLLOW | O_CLOEXEC),
+		.next_of_superblock = fixture->superblock.mounts,
+	};
+	assert_true(mount->fd >= 0);
+	fixture->superblock.mounts = mount;
+}
+
+static void assert_deleted(struct fixture *fixture, uint32_t id, const char *path, const char *text)
+{
+	int fd = contents_deleted(&fixture->made, id);
+	char link[64], target[PATH_MAX], data[100];
+	struct stat stat;
+	ssize_t length;
+
+	assert_true(fd >= 0);
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	length = readlink(link, target, sizeof(target) - 1);
+	assert_true(length > 0);
+	target[length] = 0;
+	assert_string_equal(target, path);
+	assert_int_equal(fstat(fd, &stat), 0);
+	assert_int_equal(stat.st_nlink, 0);
+	if (!text) {
+		assert_int_equal(stat.st_mode, S_IFDIR | 0751);
+		assert_int_equal(stat.st_mtim.tv_sec, 3);
+		return;
+	}
+	fd = open(link, O_RDONLY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	assert_int_equal(read(fd, data, sizeof(data)), strlen(text));
+	assert_memory_equal(data, text, strlen(text));
+	close(fd);
+}
+
+/* No mount shows the root of the filesystem; some show files that have no names any more. */
+static void test_sources(void **state)
+{
+	struct fixture *fixture = *state;
+	struct mount mounts[9];
+	size_t count = 0;
+
+	assert_true(mount_source(fixture, "tmpfs", 0, NULL));
+	fd_close(&fixture->superblock.fd);
+	fixture->superblock.mounts = NULL;
+	assert_int_equal(fchdir(fixture->source), 0);
+	assert_int_equal(mkdir("a", 0755) | mkdir("a/b", 0755) | mkdir("a/b/c", 0711), 0);
+	assert_int_equal(mkdir("a/b!", 0755) | mkdir("hidden", 0755) | mkdir("gone", 0751), 0);
+	make_file("a/b/c/file", "file", 4);
+	make_file("a/b!/other", "other", 5);
+	make_file("a/f", "alone", 5);
+	make_file("text", "the old text", 12);
+	make_file("hidden/text", "hidden", 6);
+	add_mount(fixture, &mounts[count++], 1, "/a/b", false);
+	add_mount(fixture, &mounts[count++], 2, "/a/b/c", false);
+	add_mount(fixture, &mounts[count++], 3, "/a/b!", false);
+	add_mount(fixture, &mounts[count++], 4, "/a/f", false);
+	add_mount(fixture, &mounts[count++], 5, "/text", true);
+	add_mount(fixture, &mounts[count++], 6, "/text", true);
+	add_mount(fixture, &mounts[count++], 7, "/hidden/text", true);
+	add_mount(fixture, &mounts[count++], 8, "/gone", true);
+	set_times("gone", 1, 2, 3, 4);
+	assert_int_equal(unlink("text") | unlink("hidden/text") | rmdir("hidden") | rmdir("gone"),
+			 0);
+	make_file("text", "the new text", 12);
+	add_mount(fixture, &mounts[count++], 9, "/text", false);
+	set_times("a/b", 1, 2, 3, 4);
+	assert_int_equal(chdir("/"), 0);
+
+	store(fixture);
+	fixture->made = fixture->superblock;
+	fixture->made.fd = -1;
+	filesystem_make(&fixture->checkpoint, &fixture->made);
+	assert_no_report();
+	assert_deleted(fixture, 5, "/text (deleted)", "the old text");
+	assert_deleted(fixture, 6, "/text (deleted)", "the old text");
+	assert_deleted(fixture, 7, "/hidden/text (deleted)", "hidden");
+	assert_deleted(fixture, 8, "/gone (deleted)", NULL);
+	assert_int_equal(contents_deleted(&fixture->made, 9), -1);
+	filesystem_seal(&fixture->checkpoint, &fixture->made);
+	assert_no_report();
+
+	/* What could not be seen is as it would be if nobody had looked. */
+	assert_int_equal(fchdir(fixture->source), 0);
+	set_times("a", 0, 0, 0, 0);
+	set_times("text", 0, 0, 0, 0);
+	assert_int_equal(chmod("text", 0640), 0);
+	fixture->target = openat(fixture->made.fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	set_times(".", 0, 0, 0, 0);
+	assert_int_equal(fchdir(fixture->target), 0);
+	set_times("text", 0, 0, 0, 0);
+	set_times(".", 0, 0, 0, 0);
+	set_noatime(fixture->source);
+	set_noatime(fixture->target);
+	fixture->before = describe(fixture->source);
+	assert_same(fixture);
+	while (count)
+		fd_close(&mounts[--count].fd);
+	fixture->superblock.mounts = NULL;
+}
+
+/* ---- overlays ------------------------------------------------------------------------------- */
+
+static void try_overlay(void **state, const char *options)
+{
+	assert_true(try_options(state, "overlay", 0, options));
+}
+
+/* Layers are directories in /tmp/layers, in this mount namespace only. */
+static void test_overlay(void **state)
+{
+	char name[256], options[4096] = "lowerdir=";
+
+	if (!type_is_known("overlay"))
+		skip();
+	/* An earlier run may have been killed. */
+	mkdir("/tmp/stasis-layers", 0700);
+	assert_int_equal(mount("layers", "/tmp/stasis-layers", "tmpfs", 0, NULL), 0);
+	assert_int_equal(mkdir("/tmp/stasis-layers/a:b c\\,d", 0700), 0);
+	for (int i = 0; i < 9; i++) {
+		snprintf(name, sizeof(name), "/tmp/stasis-layers/%d", i);
+		assert_int_equal(mkdir(name, 0700), 0);
+	}
+	try_overlay(state, "lowerdir=/tmp/stasis-layers/1,upperdir=/tmp/stasis-layers/2,"
+			   "workdir=/tmp/stasis-layers/3");
+	try_overlay(state, "lowerdir=/tmp/stasis-layers/1:/tmp/stasis-layers/4");
+	try_overlay(state, "lowerdir=/tmp/stasis-layers/1,upperdir=/tmp/stasis-layers/2,"
+			   "workdir=/tmp/stasis-layers/3,redirect_dir=on,metacopy=on,index=on,"
+			   "xino=on,nfs_export=off");
+	try_overlay(state, "lowerdir=/tmp/stasis-layers/1,upperdir=/tmp/stasis-layers/5,"
+			   "workdir=/tmp/stasis-layers/6,userxattr,default_permissions,uuid=null");
+	try_overlay(state, "lowerdir=/tmp/stasis-layers/1,upperdir=/tmp/stasis-layers/7,"
+			   "workdir=/tmp/stasis-layers/8,volatile");
+	try_overlay(state, "lowerdir=/tmp/stasis-layers/a\\:b c\\\\\\,d:/tmp/stasis-layers/1");
+	for (int i = 10; i < 60; i++) {
+		snprintf(name, sizeof(name), "/tmp/stasis-layers/layer number %d", i);
+		assert_int_equal(mkdir(name, 0700), 0);
+		strcat(strcat(options, i > 10 ? ":" : ""), name);
+	}
+	try_overlay(state, options);
+	assert_int_equal(umount("/tmp/stasis-layers"), 0);
+	rmdir("/tmp/stasis-layers");
+}
+
 static int setup_group(void **state)
 {
 	umask(022);
@@ -749,6 +909,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_tmpfs, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_ramfs, setup, teardown),
 		cmocka_unit_test(test_options),
+		cmocka_unit_test(test_overlay),
+		cmocka_unit_test_setup_teardown(test_sources, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, setup_group, NULL);
