@@ -97,6 +97,7 @@ static const struct filesystem_option overlay_options[] = {
 	{"verity", OPTION_VALUE},
 	{"userxattr", OPTION_FLAG},
 	{"volatile", OPTION_FLAG},
+	{"fsync", OPTION_VALUE}, /* =volatile, in newer kernels */
 	{"override_creds", OPTION_FLAG},
 	{"nooverride_creds", OPTION_FLAG},
 	{NULL},
@@ -653,12 +654,16 @@ static void unmark_volatile(const filesystem_settings *settings)
 	array_each (settings, setting) {
 		if (!strcmp(setting->name, "workdir"))
 			directory = setting->value;
-		is_volatile |= !strcmp(setting->name, "volatile");
+		is_volatile |=
+			!strcmp(setting->name, "volatile") ||
+			(!strcmp(setting->name, "fsync") && !strcmp(setting->value, "volatile"));
 	}
 	if (!is_volatile || !directory || statfs(directory, &about) || about.f_type != TMPFS_MAGIC)
 		return;
-	if (asprintf(&mark, "%s/work/incompat/volatile", directory) < 0)
+	if (asprintf(&mark, "%s/work/incompat/volatile/dirty", directory) < 0)
 		die_of_memory();
+	unlink(mark);
+	*strrchr(mark, '/') = 0;
 	rmdir(mark);
 }
 
