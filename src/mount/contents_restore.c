@@ -88,18 +88,27 @@ struct filler {
 	struct attribute *attributes;
 };
 
+/* zlib's words, without the number of the descriptor in front of them. */
+static const char *decompression_error(gzFile file)
+{
+	int code;
+	const char *message = gzerror(file, &code), *text = strstr(message, ">: ");
+
+	return text ? text + 3 : message;
+}
+
 static ssize_t read_compressed(struct archive *archive, void *argument, const void **data)
 {
 	struct filler *filler = argument;
 	int size, code;
-	const char *message;
 
 	errno = 0;
 	size = gzread(filler->file, filler->buffer, CONTENTS_BUFFER);
-	message = gzerror(filler->file, &code);
+	gzerror(filler->file, &code);
 	if (size < 0 || (code != Z_OK && code != Z_STREAM_END)) {
 		archive_set_error(archive, code == Z_ERRNO ? errno : EBADMSG, "%s",
-				  code == Z_ERRNO ? strerror(errno) : message);
+				  code == Z_ERRNO ? strerror(errno)
+						  : decompression_error(filler->file));
 		return -1;
 	}
 	*data = filler->buffer;
@@ -680,7 +689,7 @@ static int read_archive(struct filler *filler)
 	/* The check sum is at the end. */
 	while (!error && (result = gzread(filler->file, filler->buffer, CONTENTS_BUFFER)) != 0)
 		if (result < 0)
-			error = damaged(filler, gzerror(filler->file, &result));
+			error = damaged(filler, decompression_error(filler->file));
 	return error;
 }
 

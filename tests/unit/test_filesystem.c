@@ -5,6 +5,7 @@
  * tests.  Needs root, and works in a mount namespace of its own.
  */
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
 #include <limits.h>
@@ -897,6 +898,68 @@ static void test_overlay(void **state)
 	rmdir("/tmp/stasis-layers");
 }
 
+/* ---- refusals ------------------------------------------------------------------------------- */
+
+static void assert_reported(int code, const char *text)
+{
+	assert_int_equal(report_count(), 1);
+	assert_int_equal(report_get(0)->code, code);
+	if (!strstr(report_get(0)->reason, text))
+		fail_msg("\"%s\" is not in \"%s\"", text, report_get(0)->reason);
+	report_clear();
+}
+
+static void test_refusals(void **state)
+{
+	static const char *enabled[] = {"otherfs", "unheardfs"};
+	struct fixture *fixture = *state;
+	struct superblock unknown = {.type = "unheardfs", .options = "a=b", .fd = -1};
+	int fd;
+
+	assert_true(mount_source(fixture, "tmpfs", 0, "size=1m"));
+	fixture->superblock.options = "size=1024k,unheard=1,mode=700";
+	assert_true(filesystem_describe(&fixture->checkpoint, &fixture->superblock) < 0);
+	assert_reported(EOPNOTSUPP, "unheard=1");
+	fixture->superblock.options = "inode64=1";
+	assert_true(filesystem_describe(&fixture->checkpoint, &fixture->superblock) < 0);
+	assert_reported(EOPNOTSUPP, "inode64=1");
+
+	assert_true(filesystem_describe(&fixture->checkpoint, &unknown) < 0);
+	assert_reported(EOPNOTSUPP, "unheardfs");
+	fixture->options.enable_fs = (struct string_list){enabled, 2};
+	assert_int_equal(filesystem_describe(&fixture->checkpoint, &unknown), 0);
+	assert_true(filesystem_make(&fixture->checkpoint, &unknown) < 0);
+	assert_reported(ENODEV, "no such type");
+
+	/* What does not fit any more. */
+	fixture->superblock.options = "size=1024k";
+	fd = openat(fixture->source, "large", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	for (int i = 0; i < 100; i++)
+		assert_int_equal(write(fd, (char[4096]){"x"}, 4096), 4096);
+	close(fd);
+	store(fixture);
+	fixture->made = fixture->superblock;
+	fixture->made.fd = -1;
+	fixture->made.options = "size=16k";
+	assert_true(filesystem_make(&fixture->checkpoint, &fixture->made) < 0);
+	assert_reported(ENOSPC, "cannot be written");
+	fd_close(&fixture->made.fd);
+	fixture->made.options = "size=pineapple";
+	assert_true(filesystem_make(&fixture->checkpoint, &fixture->made) < 0);
+	assert_reported(EINVAL, "size=pineapple");
+}
+
+static void test_hugetlbfs(void **state)
+{
+	struct fixture *fixture = *state;
+
+	if (!type_is_known("hugetlbfs") || !mount_source(fixture, "hugetlbfs", 0, NULL))
+		skip();
+	close(openat(fixture->source, "file", O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+	assert_true(filesystem_describe(&fixture->checkpoint, &fixture->superblock) < 0);
+	assert_reported(EOPNOTSUPP, "file");
+}
+
 static int setup_group(void **state)
 {
 	umask(022);
@@ -910,6 +973,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_ramfs, setup, teardown),
 		cmocka_unit_test(test_options),
 		cmocka_unit_test(test_overlay),
+		cmocka_unit_test_setup_teardown(test_refusals, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_hugetlbfs, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_sources, setup, teardown),
 	};
 
