@@ -11,6 +11,7 @@
 #include "checkpoint/checkpoint.h"
 #include "cli/check.h"
 #include "cli/logfile.h"
+#include "cli/mounts.h"
 #include "cli/options.h"
 #include "cli/privilege.h"
 #include "cli/show.h"
@@ -51,9 +52,9 @@ static const struct {
 	enum command command;
 	int (*run)(const struct options *options);
 } commands[] = {
-	{COMMAND_DUMP, dump_command},       {COMMAND_RESTORE, restore_command},
-	{COMMAND_CHECK, check_command},     {COMMAND_SHOW, show_command},
-	{COMMAND_VERSION, version_command},
+	{COMMAND_DUMP, dump_command},     {COMMAND_RESTORE, restore_command},
+	{COMMAND_CHECK, check_command},   {COMMAND_SHOW, show_command},
+	{COMMAND_MOUNTS, mounts_command}, {COMMAND_VERSION, version_command},
 };
 
 static int run(const struct options *options)
@@ -108,7 +109,7 @@ int main(int argc, char **argv)
 	else
 		error = run_logged(&options, error, argv);
 	/* Whoever fails says why; should it ever be forgotten, there is at least a word. */
-	if (error && !report_count())
+	if (error < 0 && !report_count())
 		FAIL(-error, SUBJECT("stasis"), "the log has more", "failed: %s", strerror(-error));
 	report_print();
 	report_clear();

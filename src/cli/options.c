@@ -252,6 +252,7 @@ enum {
 	R = COMMAND_RESTORE,
 	C = COMMAND_CHECK,
 	S = COMMAND_SHOW,
+	M = COMMAND_MOUNTS,
 	P = COMMAND_PRE_DUMP,
 	PS = COMMAND_PAGE_SERVER,
 	LP = COMMAND_LAZY_PAGES,
@@ -365,8 +366,13 @@ const struct option option_table[] = {
 	     "do not check for what is not merged into the kernel"),
 
 	/* show */
-	OURS("json", 0, S, json, "print JSON, for programs"),
+	OURS("json", 0, S | M, json, "print JSON, for programs"),
 	OURS("raw", 0, S, raw, "print image files as they are, as JSON"),
+
+	/* mounts */
+	OURS("dot", 0, M, dot, "print a graph for Graphviz' dot"),
+	OURS("diff", 0, M, diff, "print in what the mounts of two differ"),
+	OURS("plan", 0, M, plan, "print how a restore would build them"),
 
 	/* Configuration */
 	{ ROW("config", 0, "FILE", ALL, "read options from FILE, too"), .set = set_elsewhere },
@@ -477,6 +483,8 @@ const struct command_row command_table[] = {
 	 "tell what this kernel offers, or what stands against dumping PID"},
 	{"show", COMMAND_SHOW, "DIR [--json] | --raw FILE...", NULL,
 	 "print what a checkpoint holds"},
+	{"mounts", COMMAND_MOUNTS, "PID | DIR [--json | --dot | --plan] | --diff A B", NULL,
+	 "print the mounts of a process or a checkpoint"},
 	{"version", COMMAND_VERSION, "", NULL, "print the version"},
 	{"pre-dump", COMMAND_PRE_DUMP, "-t PID", INCREMENTS, "store memory ahead of a dump"},
 	{"page-server", COMMAND_PAGE_SERVER, "", PAGES, "receive pages"},
@@ -537,7 +545,7 @@ int options_check(const struct options *options)
 	if (options->exec_cmd && options->restore_sibling && command == COMMAND_RESTORE)
 		error = FAIL(EINVAL, SUBJECT("--exec-cmd"), "leave --restore-sibling out",
 			     "a sibling has another parent");
-	if (options->argument_count && command != COMMAND_SHOW &&
+	if (options->argument_count && !(command & (COMMAND_SHOW | COMMAND_MOUNTS)) &&
 	    !(command == COMMAND_RESTORE && options->exec_cmd))
 		error = FAIL(EINVAL, SUBJECT("%s", options->arguments[0]),
 			     "stasis --help shows how commands are written",

@@ -13,6 +13,7 @@ enum command {
 	COMMAND_CHECK = 1 << 2,
 	COMMAND_SHOW = 1 << 3,
 	COMMAND_VERSION = 1 << 4,
+	COMMAND_MOUNTS = 1 << 12,
 	/* Of CRIU, and not there yet. */
 	COMMAND_PRE_DUMP = 1 << 5,
 	COMMAND_PAGE_SERVER = 1 << 6,
@@ -62,6 +63,7 @@ struct options {
 	bool leave_running, leave_stopped, restore_detached, restore_sibling, shell_job;
 	bool exec_cmd; /* after a restore, become the program in arguments */
 	bool link_remap, json, raw;
+	bool dot, diff, plan; /* mounts */
 	uint64_t ghost_limit; /* bytes */
 	unsigned int timeout; /* seconds until a freeze is given up; 0: never */
 	struct string_list action_scripts;
