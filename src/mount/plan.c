@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/report.h"
+#include "base/text.h"
 #include "mount/filesystem.h"
 
 /*
@@ -14,8 +15,7 @@
  */
 
 /* Where origins are looked up: one of these, NULL (any root), or a peer group (roots in it). */
-static const char KEYS[] = "keys of external mounts", DELETED[] = "deleted roots",
-		  NAMES[] = "names in nsfs";
+static const char KEYS[] = "keys of external mounts", NAMES[] = "names in nsfs";
 
 /* What mounts are cloned from. */
 struct origin {
@@ -26,7 +26,6 @@ struct origin {
 
 	const char *root;                /* what it shows; "/" of a superblock that is made anew */
 	const struct provider *provider; /* or NULL: made here */
-	struct origin *wider;            /* of a deleted root: what it is made in; or NULL */
 	uint32_t node;                   /* if it has one and that is made */
 	size_t clones, left;             /* of how many nodes it is the origin; still to be made */
 	struct origin *next;             /* of the same key */
@@ -155,6 +154,7 @@ static bool cover_contains(struct cover outer, struct cover inner)
 	       (outer.length == 1 || inner.root[outer.length] == '/');
 }
 
+/* What was deleted may be another thing of the same name. */
 static void cover_add(struct cover *cover, struct cover other)
 {
 	size_t common = 0;
@@ -163,9 +163,9 @@ static void cover_add(struct cover *cover, struct cover other)
 		*cover = other;
 		return;
 	}
-	if (cover_contains(*cover, other))
+	if (cover_contains(*cover, other) && !cover->deleted)
 		return;
-	if (cover_contains(other, *cover)) {
+	if (cover_contains(other, *cover) && !other.deleted) {
 		*cover = other;
 		return;
 	}
@@ -344,17 +344,7 @@ static struct origin *find_origin(struct planner *planner, const struct mount *m
 	}
 	if (!superblock->providers.count && filesystem && filesystem->outside && !superblock->anew)
 		return NULL;
-	origin = origin_for(planner, superblock, NULL, cover_of(mount), NULL);
-	if (!origin || !mount->root_deleted)
-		return origin;
-
-	struct origin *deleted = origin_named(planner, superblock, DELETED, mount->root);
-
-	deleted->wider = origin;
-	/* The first clone is of the wider one, whether it is the mount itself or a helper. */
-	if (!deleted->clones)
-		origin->clones++;
-	return deleted;
+	return origin_for(planner, superblock, NULL, cover_of(mount), NULL);
 }
 
 /* ---- sharing ---- */
@@ -505,6 +495,13 @@ static void assign_sharing(struct planner *planner, struct mount *mount)
 
 /* ---- first pass: what each mount is made of ---- */
 
+static bool is_root(const struct mount *mount)
+{
+	if (*mount->root != '/')
+		return strcmp(mount->superblock->type, "nsfs") == 0 && !mount->root_deleted;
+	return mount->root[1] || !mount->root_deleted;
+}
+
 static void assign_mount(struct planner *planner, struct mount *mount, struct work *work)
 {
 	unsigned int phase =
@@ -515,9 +512,11 @@ static void assign_mount(struct planner *planner, struct mount *mount, struct wo
 		.phase = phase > least ? phase : least, .size = 1, .pending = mount->child_count};
 	mount->state = work;
 	work->origin = find_origin(planner, mount);
-	if (*mount->root != '/' && strcmp(mount->superblock->type, "nsfs") != 0)
+	if (!is_root(mount))
 		planner->error = FAIL(EBADMSG, subject_of(planner, mount), NULL,
-				      "its root in the filesystem is no path");
+				      "it cannot have the root %s%s",
+				      path_escaped(planner->arena, mount->root),
+				      mount->root_deleted ? " (deleted)" : "");
 	else if (work->origin)
 		work->origin->clones++;
 	else
@@ -749,58 +748,40 @@ static struct plan_step *step(struct planner *planner, enum plan_step_kind kind,
 	return step;
 }
 
-static void write_origin(struct planner *planner, struct origin *origin);
-
 /* values: the kind, node, mount and path from the origin's root. */
 static void write_clone(struct planner *planner, struct origin *origin, struct plan_step values)
 {
-	write_origin(planner, origin);
+	if (origin->realm == NAMES) {
+		values.path = origin->name;
+	} else if (!origin->provider && !origin->node) {
+		origin->node = ++planner->plan->nodes;
+		origin->left = origin->clones;
+		step(planner, PLAN_SOURCE, origin->node, NULL)->superblock = origin->superblock;
+	}
 	values.superblock = origin->superblock;
 	values.provider = origin->provider;
 	values.other = origin->node;
-	if (origin->realm == NAMES)
-		values.path = origin->name;
 	*array_push(&planner->plan->steps) = values;
 	if (origin->node && !--origin->left)
 		step(planner, PLAN_CLOSE, origin->node, NULL);
 }
 
-/* The node that clones are made of, if they need one and it isn't made yet. */
-static void write_origin(struct planner *planner, struct origin *origin)
-{
-	if (origin->node || origin->provider || origin->realm == NAMES)
-		return;
-	origin->node = ++planner->plan->nodes;
-	origin->left = origin->clones;
-	if (origin->wider)
-		write_clone(planner, origin->wider,
-			    (struct plan_step){
-				    .kind = PLAN_CLONE,
-				    .node = origin->node,
-				    .path = path_below(origin->wider->root, origin->root),
-				    .deleted = true,
-			    });
-	else
-		step(planner, PLAN_SOURCE, origin->node, NULL)->superblock = origin->superblock;
-}
-
 static void write_mount(struct planner *planner, struct mount *mount, uint32_t node)
 {
 	struct origin *origin = work_of(mount)->origin;
-	struct plan_step clone = {.kind = PLAN_CLONE, .node = node, .mount = mount, .path = ""};
-	bool alone = origin->clones == 1;
+	bool external = origin->realm == KEYS;
 
-	if (alone && !origin->provider && !strcmp(mount->root, "/")) {
+	if (origin->clones == 1 && !origin->provider && !strcmp(mount->root, "/"))
 		step(planner, PLAN_SOURCE, node, mount)->superblock = origin->superblock;
-		return;
-	}
-	if (alone && origin->wider) {
-		clone.deleted = true;
-		origin = origin->wider;
-	}
-	if (origin->realm != KEYS)
-		clone.path = path_below(origin->root, mount->root);
-	write_clone(planner, origin, clone);
+	else
+		write_clone(planner, origin,
+			    (struct plan_step){
+				    .kind = PLAN_CLONE,
+				    .node = node,
+				    .mount = mount,
+				    .path = external ? "" : path_below(origin->root, mount->root),
+				    .deleted = !external && mount->root_deleted,
+			    });
 }
 
 static void write_release(struct planner *planner, uint32_t node, struct mount *mount)
@@ -954,13 +935,14 @@ void plan_free(struct mount_plan *plan)
 static const char *clone_text(struct arena *arena, const struct plan_step *step, const char *path)
 {
 	const char *kind = step->kind == PLAN_CLONE ? "clone" : "peer";
-	const char *at = *path ? arena_printf(arena, " at %s%s", path,
-					      step->deleted ? " (made, and deleted again)" : "")
-			       : "";
+	const char *at =
+		*path ? arena_printf(arena, " at %s%s", path, step->deleted ? " (deleted)" : "")
+		      : "";
 
 	if (step->provider)
-		return arena_printf(arena, "%s of %s%s", kind,
-				    path_escaped(arena, step->provider->name), at);
+		return arena_printf(
+			arena, "%s of %s%s", kind,
+			text_escape(arena, step->provider->name, strlen(step->provider->name)), at);
 	if (step->other)
 		return arena_printf(arena, "%s of %u%s", kind, step->other, at);
 	return arena_printf(arena, "bind of %s", path);

@@ -50,7 +50,8 @@ enum plan_step_kind {
 struct plan_step {
 	enum plan_step_kind kind;
 	uint32_t node, other; /* other: 0: none (nodes count from 1) */
-	bool deleted; /* PLAN_CLONE: there is no such path: it is made, cloned, and deleted again */
+	bool deleted; /* PLAN_CLONE: there is no such path any more: it is what contents_deleted()
+			 has of the mount, or made, cloned, and deleted again */
 	struct superblock *superblock;   /* PLAN_SOURCE, PLAN_CLONE* */
 	const struct provider *provider; /* PLAN_CLONE*: instead of other; or NULL */
 	struct mount *mount;             /* which the node is, or NULL: a helper */

@@ -19,7 +19,7 @@ struct group {
 struct node {
 	struct superblock *superblock;
 	const char *root;
-	unsigned int deleted; /* which of the deleted roots of that name; 0: it is there */
+	unsigned int deleted; /* a number of its own, names of what is deleted tell nothing; or 0 */
 	struct group *group, *master;
 	struct mount *mount;   /* whose attributes it has */
 	struct node *parent;   /* what it is attached to */
@@ -162,8 +162,8 @@ static const char *clone_root(struct model *model, const struct plan_step *step,
 {
 	if (deleted && *step->path)
 		return "a clone below what is deleted";
-	if (step->deleted && (deleted || !*step->path))
-		return "no name for the deleted root";
+	if (step->deleted && (deleted || !*step->path || !step->mount))
+		return "no name for the deleted root, or nobody whose it is";
 	node->deleted = step->deleted ? ++model->deleted : deleted;
 	return model_make(model, node, step->superblock, path_join(model->arena, root, step->path));
 }
@@ -387,8 +387,8 @@ static bool same_group(struct hash *seen, struct peer_group *wanted, struct grou
 	return group->wanted == wanted && hash_get(seen, (uintptr_t)wanted) == group;
 }
 
-static const char *compare_mount(struct model *model, struct hash *seen, struct hash *deleted,
-				 const struct mount *mount, struct node *node)
+static const char *compare_mount(struct model *model, struct hash *seen, const struct mount *mount,
+				 struct node *node)
 {
 	if (node->mount != mount)
 		return "it has attributes of another";
@@ -396,14 +396,6 @@ static const char *compare_mount(struct model *model, struct hash *seen, struct 
 		return "it shows something else";
 	if (!node->deleted != !mount->root_deleted)
 		return "its root is deleted, or should be";
-	if (mount->root_deleted) {
-		uint64_t key = hash_mix((uintptr_t)mount->superblock,
-					hash_bytes(mount->root, strlen(mount->root)));
-		void *before = hash_put(deleted, key, (void *)(uintptr_t)node->deleted);
-
-		if (before && before != (void *)(uintptr_t)node->deleted)
-			return "others show the deleted root, but not this one";
-	}
 	if (node->unbindable != mount->unbindable)
 		return "unbindable";
 	if (!same_group(seen, mount->group, node->group))
@@ -417,7 +409,7 @@ static const char *compare_mount(struct model *model, struct hash *seen, struct 
 
 static const char *compare(struct model *model)
 {
-	struct hash seen = {0}, deleted = {0}, nodes = {0};
+	struct hash seen = {0}, nodes = {0};
 	const char *wrong = NULL;
 	size_t wanted = 0;
 
@@ -434,8 +426,8 @@ static const char *compare(struct model *model)
 							 place_key(model, parent, mount->mountpoint,
 								   strlen(mount->mountpoint)))
 					      : hash_get(&nodes, (uintptr_t)*tree);
-			const char *why = node ? compare_mount(model, &seen, &deleted, mount, node)
-					       : "it is missing";
+			const char *why =
+				node ? compare_mount(model, &seen, mount, node) : "it is missing";
 
 			wanted++;
 			hash_put(&nodes, (uintptr_t)mount, node ?: model->nodes);
@@ -449,7 +441,6 @@ static const char *compare(struct model *model)
 		if (model->nodes[i].open && !model->nodes[i].kept)
 			wrong = arena_printf(model->arena, "node %u is never closed", i);
 	hash_free(&seen);
-	hash_free(&deleted);
 	hash_free(&nodes);
 	return wrong;
 }

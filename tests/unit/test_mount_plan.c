@@ -488,6 +488,69 @@ static void test_masters(void **state)
 	fixture_free(&fixture);
 }
 
+/* ---- the text of a plan ---- */
+
+static void test_text(void **state)
+{
+	static const char table[] = "1 0 0:1 / / rw - tmpfs root rw\n"
+				    "2 1 0:2 /a /x\\040y rw shared:1 - tmpfs two rw\n"
+				    "3 1 0:2 /b /z rw shared:1 - tmpfs two rw\n"
+				    "4 3 0:2 /b/c /z/c rw master:1 - tmpfs two rw\n"
+				    "5 1 0:3 net:[7] /net rw unbindable - nsfs nsfs rw\n"
+				    "6 1 0:4 /d//deleted /d rw - tmpfs four rw\n";
+	static const char expected[] = "1 /: new tmpfs\n"
+				       "1 /: attributes\n"
+				       "1 /: root of namespace 1\n"
+				       "3 helper: new tmpfs\n"
+				       "2 /z: clone of 3 at b\n"
+				       "2 /z: attributes\n"
+				       "2 /z: attach to 1 at z\n"
+				       "4 /x\\040y: clone of 3 at a\n"
+				       "4 /x\\040y: attributes\n"
+				       "4 /x\\040y: attach to 1 at x\\040y\n"
+				       "5 helper: clone of 3\n"
+				       "5 helper: make shared\n"
+				       "4 /x\\040y: join 5\n"
+				       "4 /x\\040y: close\n"
+				       "6 /net: bind of net:[7]\n"
+				       "6 /net: attributes\n"
+				       "6 /net: attach to 1 at net\n"
+				       "6 /net: make unbindable\n"
+				       "6 /net: close\n"
+				       "8 helper: new tmpfs\n"
+				       "7 /d: clone of 8 at d (deleted)\n"
+				       "8 helper: close\n"
+				       "7 /d: attributes\n"
+				       "7 /d: attach to 1 at d\n"
+				       "7 /d: close\n"
+				       "1 /: close\n"
+				       "9 /z/c: clone of 3 at b/c\n"
+				       "3 helper: close\n"
+				       "9 /z/c: attributes\n"
+				       "9 /z/c: attach to 2 at c\n"
+				       "9 /z/c: join 5\n"
+				       "9 /z/c: make slave\n"
+				       "9 /z/c: close\n"
+				       "2 /z: join 5\n"
+				       "5 helper: close\n"
+				       "2 /z: close\n";
+	struct fixture fixture = fixture_new();
+	struct mount_tree *tree;
+	char text[4096] = "";
+
+	assert_int_equal(mounts_parse(fixture.graph, 1, table, sizeof(table) - 1, "table", &tree),
+			 0);
+	array_each (&fixture.graph->groups, group)
+		(*group)->outside = false;
+	assert_int_equal(plan_make(fixture.graph, &fixture.plan), 0);
+	array_each (&fixture.plan.steps, step) {
+		strcat(text, plan_step_text(fixture.arena, step));
+		strcat(text, "\n");
+	}
+	assert_string_equal(text, expected);
+	fixture_free(&fixture);
+}
+
 /* ---- refusals ---- */
 
 struct refusal {
@@ -580,7 +643,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_tables),   cmocka_unit_test(test_pile),
 		cmocka_unit_test(test_siblings), cmocka_unit_test(test_masters),
-		cmocka_unit_test(test_refusals), cmocka_unit_test(test_random),
+		cmocka_unit_test(test_text),     cmocka_unit_test(test_refusals),
+		cmocka_unit_test(test_random),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
