@@ -34,17 +34,20 @@ void path_add(struct path *path, const char *name, size_t size)
 
 size_t path_common(const struct path *path, const char *other, size_t length)
 {
-	size_t common = 0;
+	enum { STEP = 64 };
+	const size_t most = path->length < length ? path->length : length;
+	size_t same = 0;
 
-	for (size_t i = 0;; i++) {
-		bool ends = i == path->length || path->text[i] == '/';
-		bool other_ends = i == length || other[i] == '/';
-
-		if (ends && other_ends)
-			common = i;
-		if (i == path->length || i == length || path->text[i] != other[i])
-			return common;
-	}
+	while (same + STEP <= most && !memcmp(path->text + same, other + same, STEP))
+		same += STEP;
+	while (same < most && path->text[same] == other[same])
+		same++;
+	if ((same == path->length || path->text[same] == '/') &&
+	    (same == length || other[same] == '/'))
+		return same;
+	while (same && other[--same] != '/')
+		;
+	return same;
 }
 
 const char *path_of_fd(int fd, const char *name, fd_path path)

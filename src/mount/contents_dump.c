@@ -69,7 +69,7 @@ static void choose_compression(struct writer *writer, const unsigned char *data,
 		zeros += !data[i];
 	compressed = zeros > size / 2;
 	if (compressed != writer->compressed)
-		gzsetparams(writer->file, compressed ? 1 : 0, Z_RLE);
+		gzsetparams(writer->file, compressed ? 1 : 0, Z_DEFAULT_STRATEGY);
 	writer->compressed = compressed;
 }
 

@@ -239,8 +239,11 @@ static const char *last_name(const struct path *path, size_t *length)
 /* A path of the archive, without "." and empty parts.  ".." is hostile. */
 static int take_path(struct path *path, const char *text)
 {
-	path_cut(path, 0);
-	while (*text) {
+	/* It begins as the one before did, most of the time. */
+	size_t common = path->text ? path_common(path, text, strlen(text)) : 0;
+
+	path_cut(path, common);
+	for (text += common; *text;) {
 		size_t size = strcspn(text, "/");
 
 		if (size == 2 && !memcmp(text, "..", 2))
