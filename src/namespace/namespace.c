@@ -31,7 +31,8 @@ static const struct kind {
 } kinds[NAMESPACE_KINDS] = {
 	[NAMESPACE_PID] = {"pid", "pid namespace", CLONE_NEWPID, IDS_FIELD(pid_ns_id),
 			   .of_process = true},
-	[NAMESPACE_NET] = {"net", "network namespace", CLONE_NEWNET, IDS_FIELD(net_ns_id)},
+	[NAMESPACE_NET] = {"net", "network namespace", CLONE_NEWNET, IDS_FIELD(net_ns_id),
+			   .carried = true, .content = &net_content},
 	[NAMESPACE_IPC] = {"ipc", "ipc namespace", CLONE_NEWIPC, IDS_FIELD(ipc_ns_id)},
 	[NAMESPACE_UTS] = {"uts", "uts namespace", CLONE_NEWUTS, IDS_FIELD(uts_ns_id),
 			   .carried = true, .content = &uts_content},

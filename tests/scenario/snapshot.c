@@ -85,7 +85,9 @@ static void add_files(struct snapshot *s)
 					    "sessionid",    "cgroup",        "timers",
 					    "attr/current", "timerslack_ns", "cpu_resctrl_groups"};
 	static const char *const sums[] = {"cmdline", "environ", "auxv"};
-	static const char *const links[] = {"cwd", "root", "exe", "ns/pid", "ns/mnt", "ns/net"};
+	static const char *const links[] = {"cwd", "root", "exe"};
+	static const char *const namespaces[] = {"pid", "mnt",  "net",    "ipc",
+						 "uts", "user", "cgroup", "time"};
 	char path[64], target[4096];
 
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
@@ -109,6 +111,17 @@ static void add_files(struct snapshot *s)
 		snprintf(path, sizeof(path), "/proc/self/%s", links[i]);
 		ssize_t size = readlink(path, target, sizeof(target) - 1);
 		line(s, "%s -> %.*s", links[i], size < 0 ? 0 : (int)size, target);
+	}
+	/* Those of its own have other numbers afterwards. */
+	for (size_t i = 0; i < sizeof(namespaces) / sizeof(namespaces[0]); i++) {
+		struct stat own = {0}, outside = {0};
+
+		snprintf(path, sizeof(path), "/proc/self/ns/%s", namespaces[i]);
+		stat(path, &own);
+		snprintf(path, sizeof(path), "/proc/1/ns/%s", namespaces[i]);
+		stat(path, &outside);
+		line(s, "%s namespace: %s", namespaces[i],
+		     own.st_ino == outside.st_ino ? "the one outside" : "its own");
 	}
 }
 
