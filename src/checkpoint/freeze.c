@@ -229,21 +229,91 @@ static enum task_state settle_stop(struct task *task)
 	return leader->group_stop ? TASK_STOPPED : TASK_ALIVE;
 }
 
+/* A number in the namespace `level` below that of /proc; a kernel without them has but one. */
+static pid_t number(const struct proc_numbers *numbers, size_t level, pid_t only)
+{
+	return numbers->count ? numbers->items[level] : only;
+}
+
+static int number_thread(struct thread *thread, size_t above)
+{
+	struct task *task = thread->task;
+	size_t index = thread - task->threads;
+	struct proc_status status;
+	int error = proc_status_read(thread, &status);
+
+	if (error)
+		return error;
+	proc_status_free(&status);
+	if (status.pids.count != above + task->depth + 1)
+		return -EINVAL;
+	thread->id = status.pids.items[above];
+	for (size_t i = 0; i < task->depth; i++)
+		task->inner[i].threads[index] = status.pids.items[above + 1 + i];
+	thread->remote.own = thread_own(thread);
+	return 0;
+}
+
+/* What all are called in the images and in their own pid namespaces. */
+static int number_task(struct checkpoint *checkpoint, struct task *task,
+		       const struct proc_status *status)
+{
+	struct tree *tree = &checkpoint->tree;
+	size_t levels = status->pids.count ? status->pids.count : 1;
+	int error = 0;
+
+	if (!task->parent)
+		tree->above = levels - 1;
+	if (levels <= tree->above || status->pgids.count != status->pids.count ||
+	    status->sids.count != status->pids.count)
+		return -EINVAL;
+	task->id = number(&status->pids, tree->above, task->pid);
+	task->pgid = number(&status->pgids, tree->above, task->stat->pgrp);
+	task->sid = number(&status->sids, tree->above, task->stat->session);
+	task->depth = levels - 1 - tree->above;
+	task->inner = arena_new_array(checkpoint->arena, struct task_numbers, task->depth);
+	for (size_t i = 0; i < task->depth; i++) {
+		size_t level = tree->above + 1 + i;
+
+		task->inner[i] = (struct task_numbers){
+			.id = status->pids.items[level],
+			.pgid = status->pgids.items[level],
+			.sid = status->sids.items[level],
+			.threads = arena_new_array(checkpoint->arena, pid_t, task->thread_count),
+		};
+		task->inner[i].threads[0] = task->inner[i].id;
+	}
+	task->threads[0].id = task->id;
+	task->threads[0].remote.own = thread_own(&task->threads[0]);
+	hash_put(&tree->by_id, task->id, task);
+	for (size_t i = 1; i < task->thread_count && !error; i++) {
+		struct thread *thread = &task->threads[i];
+
+		if (levels == 1)
+			thread->id = thread->tid;
+		else
+			error = number_thread(thread, tree->above);
+	}
+	return error;
+}
+
 static int describe_frozen(struct checkpoint *checkpoint, struct task *task)
 {
 	struct proc_stat *stat = arena_new_object(checkpoint->arena, struct proc_stat);
 	struct proc_status status;
 	int error = proc_stat_read(&task->threads[0], stat);
 
-	if (!error && task->state != TASK_DEAD)
+	if (!error) {
+		task->stat = stat;
 		error = proc_status_read(&task->threads[0], &status);
+	}
+	if (!error) {
+		proc_status_free(&status);
+		error = number_task(checkpoint, task, &status);
+	}
 	if (error)
 		return FAIL(-error, SUBJECT("pid %d", task->pid), NULL, "cannot read its state: %s",
 			    strerror(-error));
-	task->stat = stat;
-	task->ppid = stat->ppid;
-	task->pgid = stat->pgrp;
-	task->sid = stat->session;
 	if (stat->exit_signal != SIGCHLD)
 		REFUSE(SUBJECT("pid %d", task->pid),
 		       "programs that use clone() this way cannot be checkpointed yet",
@@ -252,11 +322,11 @@ static int describe_frozen(struct checkpoint *checkpoint, struct task *task)
 	if (task->state == TASK_DEAD)
 		return 0;
 	task->space = (struct remote_space){.pid = task->pid,
+					    .own = task->threads[0].remote.own,
 					    .ignored = status.ignored,
 					    .caught = status.caught,
 					    .pending = status.shared_pending};
 	task->umask = status.umask;
-	proc_status_free(&status);
 	settle_threads(task, status.seccomp);
 	return 0;
 }
@@ -520,5 +590,6 @@ int tree_release(struct checkpoint *checkpoint, enum tree_end end)
 		fd_close(&task->pidfd);
 	}
 	hash_free(&checkpoint->tree.by_pid);
+	hash_free(&checkpoint->tree.by_id);
 	return result;
 }

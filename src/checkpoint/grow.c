@@ -172,10 +172,12 @@ static void use_area(struct checkpoint *checkpoint, struct thread *thread,
 	if (slot == 0)
 		*space = (struct remote_space){
 			.pid = thread->tid,
+			.own = thread_own(thread),
 			.area = checkpoint->area,
 			.area_size = remote_area_size(checkpoint->area_threads),
 			.code = checkpoint->area + remote_area_code(checkpoint->area_threads),
 		};
+	thread->remote.own = thread_own(thread);
 	remote_use_slot(&thread->remote, space, slot);
 	thread->remote.bell = choose_bell(thread);
 }
@@ -192,10 +194,10 @@ static _Noreturn void wait_to_be_seized(int life, int ours)
 }
 
 /* 0, or the negative errno of clone3; does not return in the newborn. */
-static int clone_newborn(struct checkpoint *checkpoint, pid_t pid, const int life[2])
+static int clone_newborn(struct checkpoint *checkpoint, pid_t id, const int life[2])
 {
 	struct clone_args args = {
-		.exit_signal = SIGCHLD, .set_tid = (uintptr_t)&pid, .set_tid_size = 1};
+		.exit_signal = SIGCHLD, .set_tid = (uintptr_t)&id, .set_tid_size = 1};
 
 	if (checkpoint->options->restore_sibling) {
 		args.flags |= CLONE_PARENT;
@@ -230,12 +232,12 @@ static int clone_root(struct checkpoint *checkpoint, struct task *root, const in
 	checkpoint->root_is_child = !checkpoint->options->restore_sibling;
 	if (!checkpoint->options->restore_detached || checkpoint->options->restore_sibling ||
 	    !minds_parents_end(root))
-		return clone_newborn(checkpoint, root->pid, life);
+		return clone_newborn(checkpoint, root->id, life);
 
 	pid_t midwife = fork();
 
 	if (midwife == 0)
-		_exit(-clone_newborn(checkpoint, root->pid, life));
+		_exit(-clone_newborn(checkpoint, root->id, life));
 	if (midwife < 0)
 		return -errno;
 	checkpoint->root_is_child = false;
@@ -284,8 +286,9 @@ static int bear_root(struct checkpoint *checkpoint, struct task *root)
 			    strerror(errno));
 	error = clone_root(checkpoint, root, life);
 	if (error) {
-		error = cannot_clone(root->pid, error);
+		error = cannot_clone(root->id, error);
 	} else {
+		root->pid = leader->tid = root->id;
 		root->pidfd = syscall(SYS_pidfd_open, root->pid, 0);
 		error = remote_seize(&leader->remote, root->pid, PTRACE_O_EXITKILL);
 		if (!error)
@@ -306,12 +309,12 @@ static int bear_root(struct checkpoint *checkpoint, struct task *root)
  * Adds a clone3 to a batch.  CLONE_PTRACE: the newborn is ours from the beginning, and stops, but
  * who clones it need not.
  */
-static void add_clone(struct batch *batch, uint64_t flags, pid_t tid)
+static void add_clone(struct batch *batch, uint64_t flags, pid_t id)
 {
 	struct clone_args args = {
 		.flags = flags | CLONE_PTRACE,
 		.exit_signal = flags & CLONE_THREAD ? 0 : SIGCHLD,
-		.set_tid = batch_input(batch, &tid, sizeof(tid)),
+		.set_tid = batch_input(batch, &id, sizeof(id)),
 		.set_tid_size = 1,
 	};
 
@@ -321,8 +324,14 @@ static void add_clone(struct batch *batch, uint64_t flags, pid_t tid)
 static int adopt(struct checkpoint *checkpoint, struct thread *newborn, int64_t born)
 {
 	struct task *task = newborn->task;
-	int error = born < 0 ? (int)born : remote_adopt(&newborn->remote, newborn->tid);
+	int error;
 
+	if (born < 0)
+		return born;
+	newborn->tid = newborn->id;
+	if (newborn == task->threads)
+		task->pid = newborn->tid;
+	error = remote_adopt(&newborn->remote, newborn->tid);
 	if (error)
 		return error;
 	use_area(checkpoint, newborn, &task->space, newborn - task->threads);
@@ -341,7 +350,7 @@ static int bear(struct checkpoint *checkpoint, struct remote *parent, uint64_t f
 	batch_begin(&batch, parent);
 	for (size_t first = 0, next = 0; first < count && !result; first = next) {
 		while (next < count && batch_fits(&batch, 1, sizeof(struct clone_args) + 32))
-			add_clone(&batch, flags, newborns[next++]->tid);
+			add_clone(&batch, flags, newborns[next++]->id);
 
 		int run = batch_run(&batch);
 
@@ -352,7 +361,7 @@ static int bear(struct checkpoint *checkpoint, struct remote *parent, uint64_t f
 						batch_result(&batch, i - first));
 
 			if (error && !result)
-				result = cannot_clone(newborns[i]->tid, error);
+				result = cannot_clone(newborns[i]->id, error);
 		}
 		batch_reset(&batch);
 	}
@@ -380,12 +389,12 @@ static int bear_threads(struct checkpoint *checkpoint, struct task *task)
 
 /* ---- helpers: short-lived tasks that stand in for ones that are gone ---------------------- */
 
-static int start_helper(struct checkpoint *checkpoint, struct task *parent, pid_t pid,
+static int start_helper(struct checkpoint *checkpoint, struct task *parent, pid_t id,
 			struct task *helper, struct thread *thread)
 {
 	*helper = (struct task){
-		.pid = pid, .threads = thread, .thread_count = 1, .pidfd = -1, .proc = -1};
-	*thread = (struct thread){.task = helper, .tid = pid};
+		.id = id, .threads = thread, .thread_count = 1, .pidfd = -1, .proc = -1};
+	*thread = (struct thread){.task = helper, .id = id};
 	return bear_task(checkpoint, task_leader(parent), helper);
 }
 
@@ -414,10 +423,10 @@ static int end_helper(struct task *parent, struct task *helper)
 
 	fd_close(&helper->pidfd);
 	if (!error)
-		error = remote_syscall(task_leader(parent), SYS_wait4, helper->pid, 0, __WALL);
-	if (error == helper->pid)
+		error = remote_syscall(task_leader(parent), SYS_wait4, helper->id, 0, __WALL);
+	if (error == helper->id)
 		return 0;
-	return FAIL(error < 0 ? -error : EIO, SUBJECT("pid %d", helper->pid), NULL,
+	return FAIL(error < 0 ? -error : EIO, SUBJECT("pid %d", helper->id), NULL,
 		    "the helper for its session or process group did not end as it should");
 }
 
@@ -429,14 +438,14 @@ static int bear_orphans(struct checkpoint *checkpoint, struct task *task)
 		struct thread thread;
 		int error;
 
-		if (!first->lost_session || first->threads[0].remote.tid)
+		if (!first->lost_session || first->pid)
 			continue;
 		error = remote_syscall(task_leader(task), SYS_prctl, PR_SET_CHILD_SUBREAPER, 1);
 		if (error)
 			return FAIL(-error, task_subject(task), NULL,
 				    "cannot adopt its children again: %s", strerror(-error));
 		error = start_helper(checkpoint, task, first->birth_sid, &helper, &thread);
-		if (!error && remote_syscall(&thread.remote, SYS_setsid) != helper.pid)
+		if (!error && remote_syscall(&thread.remote, SYS_setsid) != helper.id)
 			error = FAIL(EPERM, task_subject(first), NULL, "cannot make its session %d",
 				     first->birth_sid);
 		for (size_t k = i; k < task->child_count && !error; k++)
@@ -482,7 +491,7 @@ static int make_session(struct task *task)
 {
 	int64_t sid;
 
-	if (task->sid != task->pid)
+	if (task->sid != task->id)
 		return 0;
 	sid = remote_syscall(task_leader(task), SYS_setsid);
 	return sid == task->sid
@@ -571,7 +580,7 @@ static bool keeps_group(const struct checkpoint *checkpoint, const struct task *
 {
 	const struct task *root = checkpoint->tree.tasks[0];
 
-	return root->sid != root->pid && task->sid == root->sid && task->pgid == root->pgid;
+	return root->sid != root->id && task->sid == root->sid && task->pgid == root->pgid;
 }
 
 /* The group's leader is gone: a helper makes the group, and ends when all have joined. */
@@ -596,20 +605,20 @@ int tree_group(struct checkpoint *checkpoint)
 	int error = 0;
 
 	tree_each_task (tree, task)
-		if (!error && task->pgid == task->pid && task->sid != task->pid &&
+		if (!error && task->pgid == task->id && task->sid != task->id &&
 		    !keeps_group(checkpoint, task))
 			error = set_group(task, 0);
 	for (size_t i = 0; i < tree->count && !error; i++) {
 		struct task *task = tree->tasks[i];
 
-		if (task->pgid == task->pid || keeps_group(checkpoint, task) ||
+		if (task->pgid == task->id || keeps_group(checkpoint, task) ||
 		    getpgid(task->pid) == task->pgid)
 			continue;
 
-		struct task *leader = hash_get(&tree->by_pid, task->pgid);
+		struct task *leader = hash_get(&tree->by_id, task->pgid);
 
-		error = leader && leader->pid == task->pgid ? set_group(task, task->pgid)
-							    : join_lost_group(checkpoint, task, i);
+		error = leader && leader->id == task->pgid ? set_group(task, task->pgid)
+							   : join_lost_group(checkpoint, task, i);
 	}
 	return error;
 }
@@ -699,11 +708,11 @@ void tree_close(struct checkpoint *checkpoint, bool failed)
 		fd_close(&task->pidfd);
 	}
 	/* Not for ever: of a thread that was cloned and never adopted, only our end lets go. */
-	if (failed && checkpoint->tree.count)
+	if (failed && checkpoint->tree.count && checkpoint->tree.tasks[0]->pid)
 		remote_wait(checkpoint->tree.tasks[0]->pid, &status);
 	if (checkpoint->channel.number) {
 		fd_close(&checkpoint->channel.near);
 		fd_close(&checkpoint->channel.far);
 	}
-	hash_free(&checkpoint->tree.by_pid);
+	hash_free(&checkpoint->tree.by_id);
 }

@@ -54,14 +54,14 @@ static int write_pstree(struct checkpoint *checkpoint)
 	tree_each_task (&checkpoint->tree, task) {
 		PstreeEntry entry = PSTREE_ENTRY__INIT;
 
-		entry.pid = task->pid;
-		entry.ppid = task->parent ? task->parent->pid : 0;
+		entry.pid = task->id;
+		entry.ppid = task->parent ? task->parent->id : 0;
 		entry.pgid = task->pgid;
 		entry.sid = task->sid;
 		entry.n_threads = task->thread_count;
 		entry.threads = arena_new_array(checkpoint->arena, uint32_t, task->thread_count);
 		for (size_t i = 0; i < task->thread_count; i++)
-			entry.threads[i] = task->threads[i].tid;
+			entry.threads[i] = task->threads[i].id;
 		image_put(writer, &entry);
 	}
 	return image_finish(writer);
@@ -72,18 +72,18 @@ static int write_task(struct checkpoint *checkpoint, struct task *task)
 	int dir = checkpoint->images, error = 0;
 
 	for (size_t i = 0; i < task->thread_count && !error; i++)
-		error = image_write_one(dir, IMAGE_CORE, task->threads[i].tid,
+		error = image_write_one(dir, IMAGE_CORE, task->threads[i].id,
 					task->threads[i].core);
 	if (error || task->state == TASK_DEAD)
 		return error;
 
 	TaskKobjIdsEntry *ids = task->threads[0].core->ids;
 
-	error = image_write_one(dir, IMAGE_IDS, task->pid, ids);
+	error = image_write_one(dir, IMAGE_IDS, task->id, ids);
 	if (!error)
-		error = image_write_one(dir, IMAGE_MM, task->pid, task->mm);
+		error = image_write_one(dir, IMAGE_MM, task->id, task->mm);
 	if (!error)
-		error = image_write_one(dir, IMAGE_FS, task->pid, task->fs);
+		error = image_write_one(dir, IMAGE_FS, task->id, task->fs);
 	if (error)
 		return error;
 
@@ -153,7 +153,7 @@ static int missing(struct task *task, enum image_type type, unsigned long id)
 	char name[64];
 
 	return FAIL(ENOENT, SUBJECT("%s", image_name(type, id, name)),
-		    "the checkpoint is incomplete: dump again", "is missing for pid %d", task->pid);
+		    "the checkpoint is incomplete: dump again", "is missing for pid %d", task->id);
 }
 
 static int read_inventory(struct checkpoint *checkpoint)
@@ -189,20 +189,19 @@ static int add_task(struct checkpoint *checkpoint, const PstreeEntry *entry, str
 {
 	struct tree *tree = &checkpoint->tree;
 	struct task *task = arena_new_object(checkpoint->arena, struct task);
-	bool root = !tree->by_pid.count;
+	bool root = !tree->by_id.count;
 
-	*task = (struct task){.pid = entry->pid,
-			      .ppid = entry->ppid,
+	*task = (struct task){.id = entry->pid,
 			      .pgid = entry->pgid,
 			      .sid = entry->sid,
 			      .state = TASK_ALIVE,
 			      .pidfd = -1,
 			      .proc = -1};
-	if (task->pid <= 0 || task->pgid < 0 || task->sid < 0 || entry->n_threads < 1 ||
+	if (task->id <= 0 || task->pgid < 0 || task->sid < 0 || entry->n_threads < 1 ||
 	    (entry->n_threads > 1 && entry->threads[0] != entry->pid))
 		return corrupt("pstree.img", "an entry makes no sense: pid", entry->pid);
 	if (!root) {
-		task->parent = hash_get(&tree->by_pid, task->ppid);
+		task->parent = hash_get(&tree->by_id, entry->ppid);
 		if (!task->parent)
 			return corrupt("pstree.img", "a task has no parent before it: pid",
 				       entry->pid);
@@ -212,12 +211,12 @@ static int add_task(struct checkpoint *checkpoint, const PstreeEntry *entry, str
 	task->threads = arena_new_array(checkpoint->arena, struct thread, task->thread_count);
 	for (size_t i = 0; i < task->thread_count; i++) {
 		/* The leader has the task's id; CRIU 4.3 leaves a zombie's only entry undefined. */
-		pid_t tid = i ? (pid_t)entry->threads[i] : task->pid;
+		pid_t id = i ? (pid_t)entry->threads[i] : task->id;
 
-		task->threads[i] = (struct thread){.task = task, .tid = tid};
+		task->threads[i] = (struct thread){.task = task, .id = id};
 		/* Ids of threads and of processes are of one kind: none may come twice. */
-		if (tid <= 0 || hash_put(&tree->by_pid, tid, task))
-			return corrupt("pstree.img", "an id comes twice or is none", tid);
+		if (id <= 0 || hash_put(&tree->by_id, id, task))
+			return corrupt("pstree.img", "an id comes twice or is none", id);
 	}
 	*added = task;
 	return 0;
@@ -269,17 +268,17 @@ static int read_cores(struct checkpoint *checkpoint, struct task *task)
 	for (size_t i = 0; i < task->thread_count; i++) {
 		struct thread *thread = &task->threads[i];
 		char name[64];
-		int error = read_one(checkpoint, task, IMAGE_CORE, thread->tid, &thread->core);
+		int error = read_one(checkpoint, task, IMAGE_CORE, thread->id, &thread->core);
 
 		if (error)
 			return error;
-		image_name(IMAGE_CORE, thread->tid, name);
+		image_name(IMAGE_CORE, thread->id, name);
 		if (thread->core->mtype != CORE_ENTRY__MARCH__X86_64)
 			return FAIL(EOPNOTSUPP, SUBJECT("%s", name),
 				    "restore on a machine of that kind",
 				    "is of another kind of processor (%d)", thread->core->mtype);
 		if (i == 0 && !thread->core->tc)
-			return corrupt(name, "has no task's part: pid", task->pid);
+			return corrupt(name, "has no task's part: pid", task->id);
 		if (i == 0)
 			task->state = thread->core->tc->task_state;
 		if (task->state != TASK_ALIVE && task->state != TASK_DEAD &&
@@ -287,7 +286,7 @@ static int read_cores(struct checkpoint *checkpoint, struct task *task)
 			return corrupt(name, "is of a task in an unknown state", task->state);
 		if (task->state != TASK_DEAD &&
 		    (!thread->core->thread_core || !thread->core->thread_info))
-			return corrupt(name, "has no thread's part: tid", thread->tid);
+			return corrupt(name, "has no thread's part: tid", thread->id);
 	}
 	return 0;
 }
@@ -324,16 +323,16 @@ static int read_task(struct checkpoint *checkpoint, struct task *task)
 		if (!task->parent || task->child_count || task->thread_count > 1)
 			return corrupt("pstree.img",
 				       "a zombie is the root, or has children or threads: pid",
-				       task->pid);
+				       task->id);
 		return zombie_check(task);
 	}
-	error = read_one(checkpoint, task, IMAGE_IDS, task->pid, &ids);
+	error = read_one(checkpoint, task, IMAGE_IDS, task->id, &ids);
 	if (error)
 		return error;
 	task->threads[0].core->ids = ids;
-	error = read_one(checkpoint, task, IMAGE_MM, task->pid, &task->mm);
+	error = read_one(checkpoint, task, IMAGE_MM, task->id, &task->mm);
 	if (!error)
-		error = read_one(checkpoint, task, IMAGE_FS, task->pid, &task->fs);
+		error = read_one(checkpoint, task, IMAGE_FS, task->id, &task->fs);
 	if (!error)
 		error = read_fdinfo(checkpoint, task, ids->files_id);
 	return error;

@@ -6,7 +6,7 @@
 
 static bool leads_session(const struct task *task)
 {
-	return task->sid == task->pid;
+	return task->sid == task->id;
 }
 
 /*
@@ -37,7 +37,7 @@ static int plan_child(const struct tree *tree, struct task *parent, struct task 
 	if (!wanted || wanted == parent->sid)
 		return 0;
 
-	bool leader_lives = hash_get(&tree->by_pid, wanted);
+	bool leader_lives = hash_get(&tree->by_id, wanted);
 
 	if (!leader_lives && adopts_orphans(parent)) {
 		child->lost_session = true;

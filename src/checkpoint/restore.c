@@ -74,7 +74,7 @@ static void check_ids(struct checkpoint *checkpoint)
 	}
 	tree_each_task (&checkpoint->tree, task)
 		for (size_t i = 0; i < task->thread_count; i++)
-			check_id(fd, task->threads[i].tid, deadline);
+			check_id(fd, task->threads[i].id, deadline);
 }
 
 /* Everything is read and checked, and all problems are found, before anything is made. */
@@ -252,7 +252,7 @@ static int make_tree(struct checkpoint *checkpoint)
 static int make_tasks(struct checkpoint *checkpoint)
 {
 	const struct options *options = checkpoint->options;
-	pid_t root = checkpoint->tree.tasks[0]->pid;
+	const struct task *root = checkpoint->tree.tasks[0];
 	struct guardian guardian = {0};
 	int error = make_tree(checkpoint);
 
@@ -265,9 +265,9 @@ static int make_tasks(struct checkpoint *checkpoint)
 	if (!error)
 		error = restore_states(checkpoint);
 	if (!error)
-		error = action_run(options, "post-restore", root);
+		error = action_run(options, "post-restore", root->pid);
 	if (!error)
-		error = action_run(options, "pre-resume", root);
+		error = action_run(options, "pre-resume", root->pid);
 	if (!error)
 		error = write_pidfile(checkpoint);
 	if (!error) {

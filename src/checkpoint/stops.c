@@ -27,7 +27,8 @@ static int ask_parent(struct task *parent, struct batch *batch, size_t first, si
 		uint64_t address;
 
 		answers[count++] = batch_data(batch, sizeof(siginfo_t), &address);
-		batch_call(batch, SYS_waitid, P_PID, parent->children[i]->pid, address,
+		batch_call(batch, SYS_waitid, P_PID,
+			   task_numbers(parent->children[i], parent->depth).id, address,
 			   WSTOPPED | WCONTINUED | WNOHANG | WNOWAIT | __WALL);
 	}
 	error = batch_run(batch);
@@ -132,16 +133,16 @@ static int stop_process(struct task *task, int signo)
 
 static int let_parent_hear(struct checkpoint *checkpoint, struct task *task)
 {
-	int64_t heard;
+	struct task *parent = task->parent;
+	pid_t id = parent ? task_numbers(task, parent->depth).id : task->pid;
+	int64_t heard = id; /* or whose child it is, will */
 
-	if (task->parent)
-		heard = remote_syscall(task_leader(task->parent), SYS_wait4, task->pid, 0,
+	if (parent)
+		heard = remote_syscall(task_leader(parent), SYS_wait4, id, 0,
 				       WUNTRACED | WNOHANG | __WALL);
 	else if (checkpoint->root_is_child)
-		heard = waitpid(task->pid, NULL, WUNTRACED | WNOHANG | __WALL);
-	else
-		heard = task->pid; /* whose child it is, will */
-	return heard == task->pid ? 0 : -ECHILD;
+		heard = waitpid(id, NULL, WUNTRACED | WNOHANG | __WALL);
+	return heard == id ? 0 : -ECHILD;
 }
 
 static int restore_stop(struct checkpoint *checkpoint, struct task *task)

@@ -8,21 +8,36 @@
 
 #include "base/fd.h"
 #include "file/internal.h"
+#include "task/proc.h"
 
 #ifndef F_GETOWNER_UIDS
 #define F_GETOWNER_UIDS 17
 #endif
 
-static bool in_tree(const struct checkpoint *checkpoint, int type, pid_t pid)
+/* The owner as the images call it, who is `number` to stasis; 0: it is not in the tree. */
+static pid_t id_of(const struct checkpoint *checkpoint, int type, pid_t number)
 {
 	tree_each_task (&checkpoint->tree, task) {
-		if (type == F_OWNER_PGRP ? task->pgid == pid : task->pid == pid)
-			return true;
+		if (type == F_OWNER_PGRP ? task->stat->pgrp == number : task->pid == number)
+			return type == F_OWNER_PGRP ? task->pgid : task->id;
 		for (size_t i = 0; type == F_OWNER_TID && i < task->thread_count; i++)
-			if (task->threads[i].tid == pid)
-				return true;
+			if (task->threads[i].tid == number)
+				return task->threads[i].id;
 	}
-	return false;
+	return 0;
+}
+
+/* And the other way round, of tasks that are born; their groups may not be made yet. */
+static pid_t number_of(const struct checkpoint *checkpoint, int type, pid_t id)
+{
+	tree_each_task (&checkpoint->tree, task) {
+		if (task->id == id)
+			return task->pid;
+		for (size_t i = 0; type == F_OWNER_TID && i < task->thread_count; i++)
+			if (task->threads[i].id == id)
+				return task->threads[i].tid;
+	}
+	return 0;
 }
 
 FownEntry *owner_describe(struct checkpoint *checkpoint, const struct description *description)
@@ -46,7 +61,8 @@ FownEntry *owner_describe(struct checkpoint *checkpoint, const struct descriptio
 		     "the user ids of its owner cannot be read: %s", strerror(errno));
 		return NULL;
 	}
-	if (!in_tree(checkpoint, owner.type, owner.pid)) {
+	entry->pid = id_of(checkpoint, owner.type, owner.pid);
+	if (!entry->pid) {
 		REFUSE(description_subject(description),
 		       "dump the owner too, or take the owner away (F_SETOWN 0)",
 		       "its signals go to process or group %d, which is not dumped", owner.pid);
@@ -55,17 +71,19 @@ FownEntry *owner_describe(struct checkpoint *checkpoint, const struct descriptio
 	entry->uid = ids[0];
 	entry->euid = ids[1];
 	entry->pid_type = owner.type;
-	entry->pid = owner.pid;
 	return entry;
 }
 
 /* The kernel notes who sets an owner, and lets later signals pass as if they were theirs. */
-static int set_owner(int fd, const FownEntry *entry)
+static int set_owner(const struct checkpoint *checkpoint, int fd, const FownEntry *entry)
 {
-	struct f_owner_ex owner = {.type = entry->pid_type, .pid = entry->pid};
+	struct f_owner_ex owner = {.type = entry->pid_type,
+				   .pid = number_of(checkpoint, entry->pid_type, entry->pid)};
 	uid_t real, effective, saved;
 	int result = 0;
 
+	if (owner.pid <= 0)
+		return -ESRCH;
 	if (getresuid(&real, &effective, &saved) < 0)
 		return -errno;
 	/* Of this thread only, which the C library's function would not do. */
@@ -96,7 +114,7 @@ int owner_restore(struct checkpoint *checkpoint, struct description *description
 	else if (entry->signum && fcntl(fd, F_SETSIG, entry->signum) < 0)
 		error = -errno;
 	else if (entry->pid)
-		error = set_owner(fd, entry);
+		error = set_owner(checkpoint, fd, entry);
 	return error ? FAIL(-error, description_subject(description), NULL,
 			    "its owner (%u) cannot be set: %s", entry->pid, strerror(-error))
 		     : 0;

@@ -18,6 +18,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "file/internal.h"
+#include "task/proc.h"
 #include "images/tty.pb-c.h"
 #include "task/proc.h"
 #include "task/task.h"
@@ -78,6 +79,16 @@ static int read_session(const struct task *task, dev_t *device, pid_t *foregroun
 	return 0;
 }
 
+/* A process group as the images call it, which is `number` to stasis; outside the tree, the same.
+ */
+static pid_t group_id(const struct checkpoint *checkpoint, pid_t number)
+{
+	tree_each_task (&checkpoint->tree, task)
+		if (task->stat->pgrp == number)
+			return task->pgid;
+	return number;
+}
+
 /* Is it the one terminal that a shell gave to the tree? */
 static int survey(struct checkpoint *checkpoint, struct description *description, dev_t controlling)
 {
@@ -92,7 +103,7 @@ static int survey(struct checkpoint *checkpoint, struct description *description
 		return REFUSE(subject,
 			      "dump with --shell-job, or start the program without a terminal",
 			      "it is a terminal from outside the dumped tree");
-	if (controlling && hash_get(&checkpoint->tree.by_pid, description->task->sid))
+	if (controlling && hash_get(&checkpoint->tree.by_id, description->task->sid))
 		return REFUSE(subject, "dump a job of the shell, not the shell itself",
 			      "it is the terminal of a session that is dumped, which is a later "
 			      "capability");
@@ -192,7 +203,7 @@ static int find_terminal(struct checkpoint *checkpoint, struct description *desc
 	info->id = state->terminals.count + 1;
 	if (controlling) {
 		info->sid = description->task->sid;
-		info->pgrp = foreground > 0 ? foreground : 0;
+		info->pgrp = foreground > 0 ? group_id(checkpoint, foreground) : 0;
 	}
 	*(TtyInfoEntry **)array_push(&state->terminals) = info;
 	return describe_terminal(checkpoint, description, info);

@@ -78,7 +78,7 @@ static int dump_task(struct checkpoint *checkpoint, struct task *task)
 	checkpoint->stats.pages_written += ranges_stored(&memory->ranges);
 	if (error)
 		return error;
-	return pagemap_write(checkpoint, IMAGE_PAGEMAP, task->pid, pages_id, 0, &memory->ranges);
+	return pagemap_write(checkpoint, IMAGE_PAGEMAP, task->id, pages_id, 0, &memory->ranges);
 }
 
 int memory_dump(struct checkpoint *checkpoint)

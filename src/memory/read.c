@@ -199,7 +199,7 @@ static int check_inherited(struct task *task)
 
 			if (!range->in_process)
 				continue;
-			if (!parents || range->in_process != (uint32_t)task->parent->pid)
+			if (!parents || range->in_process != (uint32_t)task->parent->id)
 				return bad_range(task, range, "they are not in the parent");
 			while (at < end) {
 				while (next < parents->count &&
@@ -222,13 +222,13 @@ static int read_pages(struct checkpoint *checkpoint, struct task *task)
 {
 	page_ranges read = {0};
 	uint64_t unused;
-	int error = pagemap_read(checkpoint, IMAGE_PAGEMAP, task->pid, &unused, &read,
+	int error = pagemap_read(checkpoint, IMAGE_PAGEMAP, task->id, &unused, &read,
 				 &task->memory->pages);
 
 	if (error == -ENOENT)
 		error = FAIL(ENOENT, task_subject(task),
 			     "the checkpoint is damaged; make a new one",
-			     "pagemap-%d.img is missing", task->pid);
+			     "pagemap-%d.img is missing", task->id);
 	if (!error)
 		error = fit_ranges(task, &read);
 	if (!error)

@@ -334,7 +334,7 @@ static int compare_frames(struct scan *scan)
 		if (pagemap < 0)
 			return pagemap;
 		comparison.parents = pagemap;
-		comparison.parent = parent->pid;
+		comparison.parent = parent->id;
 		comparison.walk.memory = scan->task->memory;
 		comparison.parents_walk.memory = parent->memory;
 	}

@@ -207,8 +207,8 @@ int batch_start(struct batch *batch)
 	size_t calls = batch->count * sizeof(struct remote_call), top = data_top(remote);
 	struct arch_loop_start start = {.code = remote->space->code,
 					.resume = remote->slot + top,
-					.pid = remote->space->pid,
-					.tid = remote->tid,
+					.pid = remote->space->own,
+					.tid = remote->own,
 					.bell = remote->bell};
 	struct arch_regs regs = arch_start_loop(&remote->regs, &start, remote->slot, batch->count);
 	size_t above = top + arch_resume_size() - batch->data;

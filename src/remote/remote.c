@@ -33,7 +33,7 @@ enum { PAGE = 4096, VDSO_MOST = 16 * PAGE };
 
 int remote_seize(struct remote *remote, pid_t tid, unsigned long options)
 {
-	*remote = (struct remote){.tid = tid};
+	*remote = (struct remote){.tid = tid, .own = tid};
 	if (ptrace(PTRACE_SEIZE, tid, 0, options | PTRACE_O_TRACESYSGOOD) < 0)
 		return -errno;
 	remote->seized = true;
@@ -163,7 +163,7 @@ int remote_adopt(struct remote *remote, pid_t tid)
 {
 	int error;
 
-	*remote = (struct remote){.tid = tid, .seized = true};
+	*remote = (struct remote){.tid = tid, .own = tid, .seized = true};
 	error = remote_wait_stop(remote);
 	remote->moved = true;
 	return error;
@@ -401,8 +401,8 @@ static struct arch_loop_start first_start(const struct remote *leader)
 
 	return (struct arch_loop_start){.code = space->code,
 					.resume = space->first_resume,
-					.pid = space->pid,
-					.tid = leader->tid,
+					.pid = space->own,
+					.tid = leader->own,
 					.bell = leader->bell};
 }
 

@@ -29,6 +29,7 @@ struct remote_call {
 /* What the threads of one address space share. */
 struct remote_space {
 	pid_t pid;               /* of a thread in it, for process_vm_readv and the like */
+	pid_t own;               /* of its process, in that process' own pid namespace */
 	uint64_t vdso, vdso_end; /* [vdso] of a dumped application */
 	uint64_t code;           /* where the loop is; 0: nowhere yet */
 	bool code_in_vdso;
@@ -53,6 +54,7 @@ enum {
 /* A thread under control. */
 struct remote {
 	pid_t tid;
+	pid_t own; /* in the thread's own pid namespace */
 	struct remote_space *space;
 	uint64_t slot, slot_size; /* this thread's part of the area */
 	struct arch_regs regs;    /* as it was interrupted; what release puts back */

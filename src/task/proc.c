@@ -74,7 +74,7 @@ int proc_write(const struct task *task, const char *name, const char *text)
 /* ---- status ------------------------------------------------------------------------------- */
 
 /* How the value of a line is written. */
-enum form { FOUR_IDS, MASK, NUMBER, OCTAL, GROUPS };
+enum form { FOUR_IDS, MASK, NUMBER, OCTAL, GROUPS, NUMBERS };
 
 static const struct status_line {
 	const char *name;
@@ -91,6 +91,10 @@ static const struct status_line {
 	LINE("Uid", FOUR_IDS, uids),
 	LINE("Gid", FOUR_IDS, gids),
 	LINE("Groups", GROUPS, groups),
+	{"NStgid", NUMBERS, offsetof(struct proc_status, tgids), true},
+	{"NSpid", NUMBERS, offsetof(struct proc_status, pids), true},
+	{"NSpgid", NUMBERS, offsetof(struct proc_status, pgids), true},
+	{"NSsid", NUMBERS, offsetof(struct proc_status, sids), true},
 	{"VmLck", NUMBER, offsetof(struct proc_status, locked), true},
 	LINE("SigPnd", MASK, pending),
 	LINE("ShdPnd", MASK, shared_pending),
@@ -130,6 +134,22 @@ static bool parse_groups(const char *value, struct proc_status *status)
 	}
 }
 
+static bool parse_numbers(const char *value, struct proc_numbers *numbers)
+{
+	char *end;
+
+	for (;; value = end) {
+		value += strspn(value, " \t");
+		if (*value == '\n' || !*value)
+			return numbers->count;
+		if (numbers->count == PROC_PID_NAMESPACES)
+			return false;
+		numbers->items[numbers->count++] = strtol(value, &end, 10);
+		if (end == value)
+			return false;
+	}
+}
+
 static bool parse_value(const struct status_line *line, const char *value,
 			struct proc_status *status)
 {
@@ -151,6 +171,8 @@ static bool parse_value(const struct status_line *line, const char *value,
 		return end != value;
 	case GROUPS:
 		return parse_groups(value, status);
+	case NUMBERS:
+		return parse_numbers(value, field);
 	}
 	return false;
 }

@@ -9,6 +9,9 @@
 struct task;
 struct thread;
 
+/* How deep pid namespaces can be: MAX_PID_NS_LEVEL of the kernel, and the first. */
+enum { PROC_PID_NAMESPACES = 33 };
+
 /* /proc/PID/task/TID/status, as far as a checkpoint needs it; see proc_pid_status(5). */
 struct proc_status {
 	uint32_t uids[4], gids[4]; /* real, effective, saved, file system */
@@ -20,6 +23,11 @@ struct proc_status {
 	unsigned int tracer; /* a tid, or 0 */
 	unsigned int locked; /* VmLck, in KiB */
 	uint32_t umask;
+	/* In the pid namespaces from that of /proc to the thread's own; none: an old kernel. */
+	struct proc_numbers {
+		pid_t items[PROC_PID_NAMESPACES];
+		size_t count;
+	} tgids, pids, pgids, sids;
 };
 
 /* Parses the text; -EINVAL when a line that must be there is missing or is not understood. */

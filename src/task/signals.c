@@ -283,7 +283,7 @@ static int check_siginfo(const struct revival *revival, const SiginfoEntry *entr
 static int restore_queue(struct revival *revival, const SignalQueueEntry *queue, bool shared)
 {
 	static const char more[] = "raise the limit of pending signals (ulimit -i)";
-	pid_t pid = revival->task->pid, tid = revival->thread->tid;
+	pid_t pid = thread_own(revival->task->threads), tid = thread_own(revival->thread);
 
 	for (size_t i = 0; queue && i < queue->n_signals; i++) {
 		siginfo_t info;

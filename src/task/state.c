@@ -30,9 +30,9 @@ struct subject thread_subject(const struct thread *thread)
 {
 	struct subject subject = task_subject(thread->task);
 
-	return thread->tid == thread->task->pid
-		       ? subject
-		       : SUBJECT("%.200s, thread %d", subject.text, thread->tid);
+	return thread == thread->task->threads ? subject
+					       : SUBJECT("%.200s, thread %d", subject.text,
+							 thread->tid ? thread->tid : thread->id);
 }
 
 static int report_arch(const struct thread *thread, int error, const struct arch_problem *problem)

@@ -1,17 +1,36 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "task/task.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/report.h"
 #include "task/proc.h"
 
+struct task_numbers task_numbers(const struct task *task, size_t depth)
+{
+	return depth ? task->inner[depth - 1]
+		     : (struct task_numbers){.id = task->id, .pgid = task->pgid, .sid = task->sid};
+}
+
+pid_t thread_own(const struct thread *thread)
+{
+	const struct task *task = thread->task;
+
+	return task->depth ? task->inner[task->depth - 1].threads[thread - task->threads]
+			   : thread->id;
+}
+
 struct subject task_subject(const struct task *task)
 {
 	const CoreEntry *core = task->thread_count ? task->threads[0].core : NULL;
+	const char *name = core && core->tc && core->tc->comm && *core->tc->comm ? core->tc->comm
+			   : task->stat                                          ? task->stat->comm
+										 : NULL;
+	pid_t pid = task->pid ? task->pid : task->id;
+	char inside[32] = "";
 
-	if (core && core->tc && core->tc->comm && *core->tc->comm)
-		return SUBJECT("pid %d (%s)", task->pid, core->tc->comm);
-	return task->stat ? SUBJECT("pid %d (%s)", task->pid, task->stat->comm)
-			  : SUBJECT("pid %d", task->pid);
+	if (task->id && task->id != pid)
+		snprintf(inside, sizeof(inside), ", %d in its container", task->id);
+	return name ? SUBJECT("pid %d (%s%s)", pid, name, inside) : SUBJECT("pid %d", pid);
 }

@@ -17,17 +17,34 @@
  */
 struct task;
 
+/*
+ * A process or thread has a number in its own pid namespace and in every one around it:
+ *
+ *	pid, tid	as stasis sees it: in /proc, for ptrace and pidfds; restore: 0 until it is
+ *born
+ *	id		as the namespace of the tree's root does: what the images say; so do pgid and
+ *sid inner		as the namespaces further in do, to its own: what calls made in it
+ *understand
+ */
 struct thread {
 	struct task *task;
-	pid_t tid;
+	pid_t tid, id;
 	struct remote remote;
-	CoreEntry *core; /* core-TID.img; tc and ids only in the leader's */
+	CoreEntry *core; /* core-ID.img; tc and ids only in the leader's */
 };
 
 enum task_state { TASK_ALIVE = 1, TASK_DEAD = 2, TASK_STOPPED = 3 }; /* numbers of core images */
 
+/* The numbers of a process in one pid namespace; 0: that group or session is from further out. */
+struct task_numbers {
+	pid_t id, pgid, sid;
+	pid_t *threads;
+};
+
 struct task {
-	pid_t pid, ppid, pgid, sid;
+	pid_t pid, id, pgid, sid;
+	struct task_numbers *inner; /* that of its own pid namespace is the last */
+	size_t depth;               /* of its pid namespace below that of the root */
 	enum task_state state; /* TASK_DEAD: a zombie, which has one thread and no mm, fs, files */
 	struct task *parent;   /* NULL: the root */
 	struct task **children;
@@ -46,8 +63,8 @@ struct task {
 	bool before_setsid; /* its parent clones it before making a session of its own */
 	bool lost_session;  /* the leader of birth_sid is gone: a helper stands in for it */
 
-	MmEntry *mm;          /* mm-PID.img */
-	FsEntry *fs;          /* fs-PID.img */
+	MmEntry *mm;          /* mm-ID.img */
+	FsEntry *fs;          /* fs-ID.img */
 	FdinfoEntry **fdinfo; /* fdinfo-ID.img, ascending by descriptor */
 	size_t fdinfo_count;
 	struct task_memory *memory; /* memory/'s own */
@@ -57,7 +74,9 @@ struct task {
 struct tree {
 	struct task **tasks;
 	size_t count;
-	struct hash by_pid;
+	struct hash by_pid; /* dump */
+	struct hash by_id;  /* processes; restore: threads as well */
+	size_t above;       /* dump: how many pid namespaces stasis' is above the root's */
 };
 
 #define tree_each_task(tree, task)                                                                 \
@@ -69,5 +88,12 @@ static inline struct remote *task_leader(struct task *task)
 	return &task->threads[0].remote;
 }
 
-/* "pid 42 (bash)", for reports and logs. */
+/* A process in numbers of the namespace `depth` below the root's, in which it is visible. */
+struct task_numbers task_numbers(const struct task *task, size_t depth);
+/* The number of a thread in its own namespace. */
+pid_t thread_own(const struct thread *thread);
+
+/*
+ * "pid 42 (bash)", for reports and logs; with its number in a container, where it has another.
+ */
 struct subject task_subject(const struct task *task);

@@ -92,6 +92,7 @@ static ItimerEntry *store_itimer(struct arena *arena, const struct itimerval *it
  * Clocks that mean the same in the restored task.  A clock of a processor's time is one of a
  * process or thread; the kernel shows its owner's id in the number, or none at all for the process
  * itself and for the thread that made the timer.  Which thread that was is not shown.
+ * The number is as the task itself gave it.
  */
 static bool clock_is_ours(const struct task *task, int clock)
 {
@@ -104,19 +105,23 @@ static bool clock_is_ours(const struct task *task, int clock)
 	if (owner == 0)
 		return !(clock & 4) || task->thread_count == 1;
 	for (size_t i = 0; i < task->thread_count; i++)
-		if (task->threads[i].tid == owner)
+		if (thread_own(&task->threads[i]) == owner)
 			return true;
 	return false;
 }
 
+/* The thread that gets the signal; NULL: any may, or (SIGEV_THREAD_ID) it has ended. */
+static const struct thread *target_of(const struct task *task, const struct proc_timer *timer)
+{
+	for (size_t i = 0; timer->notify & SIGEV_THREAD_ID && i < task->thread_count; i++)
+		if (task->threads[i].tid == timer->target)
+			return &task->threads[i];
+	return NULL;
+}
+
 static bool target_is_ours(const struct task *task, const struct proc_timer *timer)
 {
-	if (!(timer->notify & SIGEV_THREAD_ID))
-		return true;
-	for (size_t i = 0; i < task->thread_count; i++)
-		if (task->threads[i].tid == timer->target)
-			return true;
-	return false;
+	return !(timer->notify & SIGEV_THREAD_ID) || target_of(task, timer);
 }
 
 static int check_timer(const struct inquiry *inquiry, const struct proc_timer *timer)
@@ -144,6 +149,7 @@ static PosixTimerEntry *store_timer(struct inquiry *inquiry, const struct proc_t
 				    const struct itimerspec *time, int64_t overrun)
 {
 	PosixTimerEntry *entry = ARENA_MESSAGE(inquiry->arena, posix_timer_entry, PosixTimerEntry);
+	const struct thread *target = target_of(inquiry->task, timer);
 
 	entry->it_id = timer->id;
 	entry->clock_id = timer->clock;
@@ -155,8 +161,8 @@ static PosixTimerEntry *store_timer(struct inquiry *inquiry, const struct proc_t
 	entry->insec = time->it_interval.tv_nsec;
 	entry->vsec = time->it_value.tv_sec;
 	entry->vnsec = time->it_value.tv_nsec;
-	entry->has_notify_thread_id = timer->notify & SIGEV_THREAD_ID;
-	entry->notify_thread_id = timer->target;
+	entry->has_notify_thread_id = target != NULL;
+	entry->notify_thread_id = target ? target->id : 0;
 	return entry;
 }
 
@@ -393,13 +399,24 @@ static int set_timer(struct revival *revival, const PosixTimerEntry *entry, uint
 	return 0;
 }
 
+/* What the task itself calls the thread that gets the signal; 0: there is none of that id. */
+static pid_t own_target(const struct task *task, pid_t id)
+{
+	for (size_t i = 0; i < task->thread_count; i++)
+		if (task->threads[i].id == id)
+			return thread_own(&task->threads[i]);
+	return 0;
+}
+
 static int create_timer(struct revival *revival, const PosixTimerEntry *entry)
 {
 	struct kernel_sigevent event = {
 		.value = entry->sival_ptr,
 		.signo = entry->si_signo,
 		.notify = entry->it_sigev_notify,
-		.thread = entry->has_notify_thread_id ? entry->notify_thread_id : 0,
+		.thread = entry->has_notify_thread_id
+				  ? own_target(revival->task, entry->notify_thread_id)
+				  : 0,
 	};
 	int32_t id = entry->it_id;
 	int error = revival_room(revival, 1, sizeof(event) + sizeof(id) + 16);

@@ -288,7 +288,7 @@ static struct task *new_task(struct fixture *fixture, size_t index, uint64_t sta
 	task->mm = ARENA_MESSAGE(arena, mm_entry, MmEntry);
 	task->mm->n_vmas = 1;
 	task->mm->vmas = arena_copy(arena, &entry, sizeof(entry));
-	task->pid = 100 + index;
+	task->pid = task->id = 100 + index;
 	task->state = TASK_ALIVE;
 	task->parent = index ? fixture->tasks[index - 1] : NULL;
 	task->threads = arena_new_object(arena, struct thread);

@@ -34,7 +34,7 @@ static void build(struct fixture *fixture, const struct spec *specs, size_t coun
 	for (size_t i = 0; i < count; i++) {
 		struct task *task = arena_new_object(arena, struct task);
 
-		task->pid = specs[i].pid;
+		task->id = specs[i].pid;
 		task->sid = specs[i].sid;
 		task->threads = arena_new_object(arena, struct thread);
 		task->threads[0].task = task;
@@ -43,15 +43,15 @@ static void build(struct fixture *fixture, const struct spec *specs, size_t coun
 		task->threads[0].core->tc->comm = "test";
 		task->threads[0].core->tc->has_child_subreaper = true;
 		task->threads[0].core->tc->child_subreaper = specs[i].subreaper;
-		task->parent = hash_get(&fixture->tree.by_pid, specs[i].parent);
+		task->parent = hash_get(&fixture->tree.by_id, specs[i].parent);
 		fixture->tree.tasks[i] = task;
-		hash_put(&fixture->tree.by_pid, task->pid, task);
+		hash_put(&fixture->tree.by_id, task->id, task);
 	}
 }
 
 static void tear_down(struct fixture *fixture)
 {
-	hash_free(&fixture->tree.by_pid);
+	hash_free(&fixture->tree.by_id);
 	arena_free(fixture->arena);
 	report_clear();
 }
@@ -66,18 +66,18 @@ static pid_t session_at_birth(const struct task *task, pid_t outside)
 
 	pid_t parents = session_at_birth(task->parent, outside);
 
-	if (task->parent->sid == task->parent->pid && !task->before_setsid)
-		return task->parent->pid;
+	if (task->parent->sid == task->parent->id && !task->before_setsid)
+		return task->parent->id;
 	return parents;
 }
 
 static void check(struct fixture *fixture, pid_t outside)
 {
 	tree_each_task (&fixture->tree, task) {
-		if (task->sid != task->pid)
+		if (task->sid != task->id)
 			assert_int_equal(session_at_birth(task, outside), task->sid);
 		if (task->lost_session)
-			assert_null(hash_get(&fixture->tree.by_pid, task->birth_sid));
+			assert_null(hash_get(&fixture->tree.by_id, task->birth_sid));
 	}
 }
 

@@ -149,7 +149,7 @@ static bool find_page(struct contents *contents, const struct task *task, uint64
 		      uint32_t *pages_id, uint64_t *offset)
 {
 	for (; task; task = task->parent) {
-		const struct stored *stored = hash_get(&contents->pagemaps, task->pid);
+		const struct stored *stored = hash_get(&contents->pagemaps, task->id);
 		size_t index = stored ? run_index(stored, address) : 0;
 
 		if (!stored || index == stored->count || stored->runs[index].start > address)
@@ -275,7 +275,7 @@ static bool shared_memory(struct contents *contents, const VmaEntry *vma, uint64
 
 static int read_task_memory(struct contents *contents, const struct task *task)
 {
-	int error = read_pagemap(contents, &contents->pagemaps, IMAGE_PAGEMAP, task->pid);
+	int error = read_pagemap(contents, &contents->pagemaps, IMAGE_PAGEMAP, task->id);
 
 	for (size_t i = 0; task->mm && i < task->mm->n_vmas && !error; i++) {
 		uint64_t id;
@@ -342,7 +342,7 @@ void contents_free(struct contents *contents)
 		hash_free(table_hash(contents, &tables[i]));
 	hash_free(&contents->pagemaps);
 	hash_free(&contents->shared);
-	hash_free(&contents->checkpoint.tree.by_pid);
+	hash_free(&contents->checkpoint.tree.by_id);
 	fd_close(&contents->checkpoint.images);
 	fd_close(&contents->checkpoint.workdir);
 	arena_free(contents->arena);
@@ -431,7 +431,7 @@ static void add_use(struct memory_use *use, uint64_t mapped, uint64_t stored)
 struct memory_summary memory_summary(struct contents *contents, const struct task *task)
 {
 	struct memory_summary summary = {0};
-	const struct stored *own = hash_get(&contents->pagemaps, task->pid);
+	const struct stored *own = hash_get(&contents->pagemaps, task->id);
 
 	for (size_t i = 0; task->mm && i < task->mm->n_vmas; i++) {
 		const VmaEntry *vma = task->mm->vmas[i];

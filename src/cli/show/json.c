@@ -103,7 +103,7 @@ static void put_threads(struct json *json, const struct task *task)
 		const ThreadCoreEntry *core = thread->core->thread_core;
 
 		json_open_object(json, NULL);
-		json_signed(json, "tid", thread->tid);
+		json_signed(json, "tid", thread->id);
 		json_string(json, "name", thread_name(thread));
 		put_signals(json, "blocked", thread_blocked(thread));
 		put_pending(json, core ? core->signals_p : NULL);
@@ -193,8 +193,8 @@ static void put_actions(struct json *json, struct contents *contents, const stru
 static void put_task(struct json *json, struct contents *contents, const struct task *task)
 {
 	json_open_object(json, NULL);
-	json_signed(json, "pid", task->pid);
-	json_signed(json, "parent", task->ppid);
+	json_signed(json, "pid", task->id);
+	json_signed(json, "parent", task->parent ? task->parent->id : 0);
 	json_signed(json, "group", task->pgid);
 	json_signed(json, "session", task->sid);
 	json_string(json, "name", thread_name(&task->threads[0]));

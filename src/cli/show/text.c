@@ -181,7 +181,7 @@ static void show_tree(struct contents *contents, const struct placed *order, FIL
 		bool alive = task->state != TASK_DEAD;
 		struct memory_summary memory = memory_summary(contents, task);
 
-		add_cell(&table, number_cell(contents, task->pid));
+		add_cell(&table, number_cell(contents, task->id));
 		add_cell(&table, name_of(&state_names, task->state));
 		add_cell(&table, number_cell(contents, task->thread_count));
 		add_cell(&table, alive ? size_cell(contents, memory.all.mapped) : "");
@@ -201,7 +201,8 @@ static void show_identity(struct contents *contents, const struct task *task, FI
 	const ThreadCoreEntry *core = task->threads[0].core->thread_core;
 	const char *root = file_path(contents, task->fs->root_id);
 
-	fprintf(out, "  parent %d, group %d, session %d", task->ppid, task->pgid, task->sid);
+	fprintf(out, "  parent %d, group %d, session %d", task->parent ? task->parent->id : 0,
+		task->pgid, task->sid);
 	if (core && core->creds) {
 		fprintf(out, "; user %u", core->creds->uid);
 		if (core->creds->euid != core->creds->uid)
@@ -229,7 +230,7 @@ static void show_threads(struct contents *contents, const struct task *task, FIL
 		const struct thread *thread = &task->threads[i];
 		const ThreadCoreEntry *core = thread->core->thread_core;
 
-		add_cell(&table, number_cell(contents, thread->tid));
+		add_cell(&table, number_cell(contents, thread->id));
 		add_cell(&table, escaped(contents, thread_name(thread)));
 		add_cell(&table, arena_strdup(contents->arena,
 					      signal_set_name(thread_blocked(thread), names)));
@@ -338,7 +339,7 @@ void show_text(struct contents *contents, FILE *out)
 
 		if (task->state == TASK_DEAD)
 			continue;
-		fprintf(out, "\nProcess %d: %s%s\n", task->pid, command(contents, task),
+		fprintf(out, "\nProcess %d: %s%s\n", task->id, command(contents, task),
 			state_detail(contents, task));
 		show_identity(contents, task, out);
 		show_threads(contents, task, out);

@@ -39,8 +39,8 @@ void arch_resume(void *block, const struct arch_regs *regs, uint64_t sigmask);
 
 struct arch_loop_start {
 	uint64_t code, resume; /* addresses of the loop and of the resume block */
-	pid_t pid, tid;
-	int bell; /* the signal the loop ends with */
+	pid_t pid, tid;        /* in the thread's own pid namespace */
+	int bell;              /* the signal the loop ends with */
 };
 
 /* Registers that make the loop issue `count` calls at `calls`. */
