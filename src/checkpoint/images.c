@@ -10,6 +10,7 @@
 
 #include "base/array.h"
 #include "base/log.h"
+#include "base/parallel.h"
 #include "base/report.h"
 #include "checkpoint/checkpoint.h"
 #include "image/image.h"
@@ -67,8 +68,10 @@ static int write_pstree(struct checkpoint *checkpoint)
 	return image_finish(writer);
 }
 
-static int write_task(struct checkpoint *checkpoint, struct task *task)
+static int write_task(void *context, size_t index, unsigned int lane)
 {
+	const struct checkpoint *checkpoint = context;
+	const struct task *task = checkpoint->tree.tasks[index];
 	int dir = checkpoint->images, error = 0;
 
 	for (size_t i = 0; i < task->thread_count && !error; i++)
@@ -98,10 +101,7 @@ int images_write(struct checkpoint *checkpoint)
 {
 	int error = write_pstree(checkpoint);
 
-	tree_each_task (&checkpoint->tree, task)
-		if (!error)
-			error = write_task(checkpoint, task);
-	return error;
+	return error ? error : parallel_each(checkpoint->tree.count, write_task, checkpoint);
 }
 
 static uint64_t uptime_us(void)

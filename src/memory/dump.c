@@ -38,19 +38,33 @@ struct memory_state *memory_state(struct checkpoint *checkpoint)
 	return checkpoint->memory = state;
 }
 
+static int scan_task(void *context, size_t index, unsigned int lane)
+{
+	struct task *task = ((struct checkpoint *)context)->tree.tasks[index];
+
+	return task->memory ? scan_pages(task) : 0;
+}
+
 /* Finds all the pages to be stored: *bytes of them. */
 static int scan_all(struct checkpoint *checkpoint, uint64_t *bytes)
 {
 	struct phase phase = phase_begin("page maps", NULL);
 	struct memory_state *state = checkpoint->memory;
-	int error = 0;
+	int error = parallel_each(checkpoint->tree.count, scan_task, checkpoint);
 
 	*bytes = 0;
 	tree_each_task (&checkpoint->tree, task) {
 		if (error || !task->memory)
 			continue;
-		error = scan_pages(checkpoint, task);
+		scan_store_guards(checkpoint->arena, task);
 		*bytes += ranges_stored(&task->memory->ranges) * PAGE;
+		for (size_t i = 0; i < task->memory->count; i++) {
+			const VmaEntry *entry = task->memory->mappings[i].entry;
+
+			if (mapping_is_private(entry))
+				checkpoint->stats.pages_scanned +=
+					(entry->end - entry->start) / PAGE;
+		}
 	}
 	for (size_t i = 0; state && i < state->objects.count && !error; i++) {
 		error = shared_object_scan(checkpoint, state->objects.items[i]);
@@ -60,25 +74,42 @@ static int scan_all(struct checkpoint *checkpoint, uint64_t *bytes)
 	return error;
 }
 
-static int dump_task(struct checkpoint *checkpoint, struct task *task)
+static int dump_task(void *context, size_t index, unsigned int lane)
 {
-	struct task_memory *memory = task->memory;
-	struct page_place place = {.pid = task->pid, .fd = -1, .subject = task_subject(task)};
-	uint32_t pages_id = ++checkpoint->memory->last_pages_id;
-	autofd int pages = image_create_pages(checkpoint->images, pages_id);
+	struct checkpoint *checkpoint = context;
+	struct task *task = checkpoint->tree.tasks[index];
+	uint32_t pages_id = index + 1;
 	int error;
+
+	if (!task->memory)
+		return 0;
+
+	struct page_place place = {
+		.pid = task->pid, .fd = -1, .lane = lane, .subject = task_subject(task)};
+	autofd int pages = image_create_pages(checkpoint->images, pages_id);
 
 	if (pages < 0)
 		return pages;
-
-	struct phase write = phase_begin("pages", &checkpoint->stats.memwrite_time);
-
-	error = pages_store(checkpoint, &place, &memory->ranges, pages);
-	phase_end(&write);
-	checkpoint->stats.pages_written += ranges_stored(&memory->ranges);
+	error = pages_store(checkpoint, &place, &task->memory->ranges, pages);
 	if (error)
 		return error;
-	return pagemap_write(checkpoint, IMAGE_PAGEMAP, task->id, pages_id, 0, &memory->ranges);
+	return pagemap_write(checkpoint, IMAGE_PAGEMAP, task->id, pages_id, 0,
+			     &task->memory->ranges);
+}
+
+static int dump_tasks(struct checkpoint *checkpoint)
+{
+	struct phase phase = phase_begin("pages", &checkpoint->stats.memwrite_time);
+	int error = parallel_each(checkpoint->tree.count, dump_task, checkpoint);
+
+	/* Shared memory gets the numbers behind those of the tasks. */
+	if (checkpoint->memory)
+		checkpoint->memory->last_pages_id = checkpoint->tree.count;
+	tree_each_task (&checkpoint->tree, task)
+		if (task->memory)
+			checkpoint->stats.pages_written += ranges_stored(&task->memory->ranges);
+	phase_end(&phase);
+	return error;
 }
 
 int memory_dump(struct checkpoint *checkpoint)
@@ -89,9 +120,8 @@ int memory_dump(struct checkpoint *checkpoint)
 	int error = scan_all(checkpoint, &bytes);
 
 	progress_begin("dump memory", bytes);
-	tree_each_task (&checkpoint->tree, task)
-		if (!error && task->memory)
-			error = dump_task(checkpoint, task);
+	if (!error)
+		error = dump_tasks(checkpoint);
 	for (size_t i = 0; state && i < state->objects.count && !error; i++)
 		error = shared_object_store(checkpoint, state->objects.items[i]);
 	progress_end();
@@ -108,6 +138,7 @@ void memory_close(struct checkpoint *checkpoint)
 			continue;
 		fd_close(&task->memory->pages);
 		array_free(&task->memory->ranges);
+		array_free(&task->memory->guards);
 	}
 	if (!state)
 		return;
@@ -120,6 +151,7 @@ void memory_close(struct checkpoint *checkpoint)
 	array_free(&state->objects);
 	hash_free(&state->shared);
 	hash_free(&state->files);
-	free(state->buffer);
+	for (size_t i = 0; i < PARALLEL_MOST; i++)
+		free(state->buffers[i]);
 	checkpoint->memory = NULL;
 }

@@ -8,6 +8,7 @@
 
 #include "base/array.h"
 #include "base/hash.h"
+#include "base/parallel.h"
 #include "base/report.h"
 #include "image/constants.h"
 #include "image/image.h"
@@ -15,6 +16,7 @@
 
 /* Shared by the files of memory/ only. */
 
+struct arena;
 struct checkpoint;
 struct shared_memory;
 struct task;
@@ -56,6 +58,7 @@ struct task_memory {
 	struct mapping *mappings; /* ascending; all of mm->vmas but guard regions */
 	size_t count;
 	page_ranges ranges; /* ascending; on restore none goes beyond its mapping */
+	page_ranges guards; /* dump: guard regions, likewise, until they are in mm->vmas */
 	bool inherits;      /* some range is the parent's */
 	uint64_t vdso;      /* restore: address of the block of the vdso; 0: none */
 	int pages;          /* restore: the pages file, or -1 */
@@ -75,7 +78,7 @@ struct memory_state {
 	struct hash files;         /* dump: mapped files that have an id */
 	struct hash shared;        /* shmid -> struct shared_memory */
 	ARRAY(struct shared_memory *) objects;
-	void *buffer; /* COPY_CHUNK bytes */
+	void *buffers[PARALLEL_MOST]; /* of pages.c, by lane */
 };
 
 /* Made when it is first asked for; NULL after a report. */
@@ -188,10 +191,12 @@ void prefetch_end(struct prefetch *prefetch); /* NULL is allowed */
 /* ---- scan.c: which pages ------------------------------------------------------------------- */
 
 /*
- * Finds the pages of the task that have to be stored, and those it shares with its parent.  Guard
- * regions (MADV_GUARD_INSTALL, Linux 6.13) become entries at the end of mm->vmas.
+ * Finds the pages of the task that have to be stored, those it shares with its parent, and guard
+ * regions (MADV_GUARD_INSTALL, Linux 6.13).  Several tasks may be scanned at the same time.
  */
-int scan_pages(struct checkpoint *checkpoint, struct task *task);
+int scan_pages(struct task *task);
+/* Makes entries at the end of mm->vmas of its guard regions. */
+void scan_store_guards(struct arena *arena, struct task *task);
 
 /* ---- pages.c: their contents --------------------------------------------------------------- */
 
@@ -199,7 +204,8 @@ int scan_pages(struct checkpoint *checkpoint, struct task *task);
 struct page_place {
 	pid_t pid; /* 0: the file */
 	int fd;
-	uint64_t base; /* added to the start of ranges */
+	uint64_t base;     /* added to the start of ranges */
+	unsigned int lane; /* of parallel_each(), or 0 */
 	struct subject subject;
 };
 

@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,7 +27,6 @@ enum {
 	BUFFER = BUFFER_PAGES * PAGE,
 	MAPPED_PAGES = 512,     /* a chunk that is copied out of the mapped pages file */
 	MAP_LEAST = 4 << 20,    /* bytes that are worth mapping it */
-	WORKERS_MOST = 4,       /* writes to one file wait for each other */
 	WORKER_LEAST = 4 << 20, /* bytes that are worth a thread */
 };
 
@@ -410,11 +408,8 @@ static void *run_worker(void *argument)
 
 static size_t workers_for(uint64_t bytes)
 {
-	cpu_set_t cpus;
-	size_t count = sched_getaffinity(0, sizeof(cpus), &cpus) < 0 ? 1 : CPU_COUNT(&cpus);
+	size_t count = bytes / WORKER_LEAST ? parallel_lanes() : 1;
 
-	if (count > WORKERS_MOST)
-		count = WORKERS_MOST;
 	return bytes / WORKER_LEAST < count ? bytes / WORKER_LEAST : count;
 }
 
@@ -422,9 +417,9 @@ static size_t workers_for(uint64_t bytes)
 static int run_copy(struct checkpoint *checkpoint, struct copy *copy,
 		    void (*work)(struct copy *copy, char *buffer))
 {
-	struct memory_state *state = memory_state(checkpoint);
+	void **buffer = &memory_state(checkpoint)->buffers[copy->place->lane];
 	struct worker worker = {copy, work};
-	pthread_t threads[WORKERS_MOST];
+	pthread_t threads[PARALLEL_MOST];
 	size_t more = 0, most = workers_for(ranges_stored(copy->ranges) * PAGE);
 
 	copy->mem = -1;
@@ -432,9 +427,9 @@ static int run_copy(struct checkpoint *checkpoint, struct copy *copy,
 	pthread_cond_init(&copy->next_turn, NULL);
 	while (more + 1 < most && !pthread_create(&threads[more], NULL, run_worker, &worker))
 		more++;
-	if (!state->buffer)
-		state->buffer = new_buffer();
-	work(copy, state->buffer);
+	if (!*buffer)
+		*buffer = new_buffer();
+	work(copy, *buffer);
 	while (more)
 		pthread_join(threads[--more], NULL);
 	pthread_cond_destroy(&copy->next_turn);

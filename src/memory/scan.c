@@ -54,13 +54,11 @@ enum {
 };
 
 struct scan {
-	struct checkpoint *checkpoint;
 	struct task *task;
 	int pagemap;
 	bool no_ioctl, no_guards; /* the kernel does not have it */
 	size_t mapping;           /* of the next region */
 	page_ranges ranges;
-	ARRAY(VmaEntry *) guards;
 };
 
 static int fail(const struct task *task, int error)
@@ -77,18 +75,6 @@ static int open_pagemap(const struct task *task)
 }
 
 /* ---- one region ---------------------------------------------------------------------------- */
-
-static void add_guard(struct scan *scan, uint64_t start, uint64_t end)
-{
-	VmaEntry *entry = ARENA_MESSAGE(scan->checkpoint->arena, vma_entry, VmaEntry);
-
-	entry->start = start;
-	entry->end = end;
-	entry->fd = -1;
-	entry->flags = MAP_PRIVATE | MAP_ANONYMOUS;
-	entry->status = VMA_AREA_GUARD;
-	*array_push(&scan->guards) = entry;
-}
 
 /* Regions come in ascending order; one can go across mappings. */
 static void add_region(struct scan *scan, uint64_t start, uint64_t end, bool guard)
@@ -111,14 +97,10 @@ static void add_region(struct scan *scan, uint64_t start, uint64_t end, bool gua
 			break;
 		if (!mapping_is_private(entry))
 			continue;
-		if (guard)
-			add_guard(scan, from, to);
-		else
-			ranges_add(&scan->ranges,
-				   (struct page_range){.start = from,
-						       .pages = (to - from) / PAGE,
-						       .keep_zeros =
-							       entry->status & VMA_FILE_PRIVATE});
+		ranges_add(guard ? &scan->task->memory->guards : &scan->ranges,
+			   (struct page_range){.start = from,
+					       .pages = (to - from) / PAGE,
+					       .keep_zeros = entry->status & VMA_FILE_PRIVATE});
 	}
 }
 
@@ -348,36 +330,42 @@ static int compare_frames(struct scan *scan)
 
 /* ---- all of a task ------------------------------------------------------------------------- */
 
-static void append_guards(struct scan *scan)
-{
-	MmEntry *mm = scan->task->mm;
-	VmaEntry **all;
-
-	if (!scan->guards.count)
-		return;
-	all = arena_new_array(scan->checkpoint->arena, VmaEntry *, mm->n_vmas + scan->guards.count);
-	memcpy(all, mm->vmas, mm->n_vmas * sizeof(*all));
-	memcpy(all + mm->n_vmas, scan->guards.items, scan->guards.count * sizeof(*all));
-	mm->vmas = all;
-	mm->n_vmas += scan->guards.count;
-	array_free(&scan->guards);
-}
-
-int scan_pages(struct checkpoint *checkpoint, struct task *task)
+int scan_pages(struct task *task)
 {
 	autofd int pagemap = open_pagemap(task);
-	struct scan scan = {.checkpoint = checkpoint, .task = task, .pagemap = pagemap};
+	struct scan scan = {.task = task, .pagemap = pagemap};
 	int error = pagemap < 0 ? pagemap : scan_mappings(&scan);
 
 	if (!error && may_share(task))
 		error = compare_frames(&scan);
-	append_guards(&scan);
 	task->memory->ranges = scan.ranges;
-	for (size_t i = 0; i < task->memory->count; i++) {
-		const VmaEntry *entry = task->memory->mappings[i].entry;
-
-		if (mapping_is_private(entry))
-			checkpoint->stats.pages_scanned += (entry->end - entry->start) / PAGE;
-	}
 	return error;
+}
+
+static VmaEntry *guard_entry(struct arena *arena, const struct page_range *guard)
+{
+	VmaEntry *entry = ARENA_MESSAGE(arena, vma_entry, VmaEntry);
+
+	entry->start = guard->start;
+	entry->end = range_end(guard);
+	entry->fd = -1;
+	entry->flags = MAP_PRIVATE | MAP_ANONYMOUS;
+	entry->status = VMA_AREA_GUARD;
+	return entry;
+}
+
+void scan_store_guards(struct arena *arena, struct task *task)
+{
+	page_ranges *guards = &task->memory->guards;
+	MmEntry *mm = task->mm;
+	VmaEntry **all;
+
+	if (!guards->count)
+		return;
+	all = arena_new_array(arena, VmaEntry *, mm->n_vmas + guards->count);
+	memcpy(all, mm->vmas, mm->n_vmas * sizeof(*all));
+	mm->vmas = all;
+	array_each (guards, guard)
+		all[mm->n_vmas++] = guard_entry(arena, guard);
+	array_free(guards);
 }
