@@ -27,7 +27,7 @@ for name in sorted(os.listdir(sys.argv[1])):
     with open(path, "rb") as image:
         head = image.read(4)
         if len(head) < 4 or struct.unpack("<I", head)[0] not in (COMMON, SERVICE, INVENTORY):
-            if name.endswith(".img") and not name.startswith("pages-"):
+            if name.endswith(".img") and not name.startswith(("pages-", "tmpfs-dev-")):
                 print(f"crit.sh: {name}: has no magic number", file=sys.stderr)
                 failed += 1
             continue

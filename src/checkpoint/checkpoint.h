@@ -20,6 +20,7 @@ struct checkpoint {
 	struct tree tree;
 	uint64_t own_namespaces[NAMESPACE_FILES]; /* dump: inodes of stasis' own; 0: not read yet */
 	const TaskKobjIdsEntry *own_ids; /* restore: which mean stasis' own in the images */
+	const InventoryEntry *inventory; /* restore */
 	struct namespace_table namespaces;
 	struct mount_state mounts;
 	const char *root_cgroups;                 /* dump: /proc/PID/cgroup of the root */

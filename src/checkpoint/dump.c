@@ -34,6 +34,9 @@ static void survey_outside(struct checkpoint *checkpoint)
 		cgroups_describe(checkpoint, task);
 	}
 	namespaces_survey(checkpoint);
+	tree_each_task (&checkpoint->tree, task)
+		if (task->state != TASK_DEAD)
+			files_find_namespaces(checkpoint, task);
 	mounts_describe(checkpoint);
 	tree_each_task (&checkpoint->tree, task) {
 		if (task->state == TASK_DEAD)

@@ -123,6 +123,7 @@ int images_commit(struct checkpoint *checkpoint)
 	/* By these a restore knows which namespaces of the tasks are new. */
 	entry.root_ids = &ids;
 	namespaces_own_ids(&ids);
+	namespaces_list(checkpoint, &entry);
 	entry.has_lsmtype = true;
 	entry.lsmtype = LSMTYPE__NO_LSM;
 	entry.has_dump_uptime = true;
@@ -181,6 +182,7 @@ static int read_inventory(struct checkpoint *checkpoint)
 	if (entry->compress)
 		return FAIL(EOPNOTSUPP, SUBJECT("inventory.img"), "dump again without --compress",
 			    "is of a checkpoint with compressed pages");
+	checkpoint->inventory = entry;
 	checkpoint->own_ids = entry->root_ids;
 	return 0;
 }

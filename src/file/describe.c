@@ -107,6 +107,7 @@ static int describe(struct checkpoint *checkpoint, struct description *descripti
 		return error;
 	}
 	kind = file_recognize(description);
+	description->mount = mount_of_fd(checkpoint, description->fd);
 	description->next = description->inode->descriptions;
 	description->inode->descriptions = description;
 	if (!kind)
@@ -352,7 +353,7 @@ static struct description *known_path(struct checkpoint *checkpoint, uint64_t ke
 	struct description *known = hash_get(&checkpoint->files.state->paths, key);
 
 	return known && known->inode == wanted->inode && known->flags == wanted->flags &&
-			       !strcmp(known->link, wanted->link)
+			       known->mount == wanted->mount && !strcmp(known->link, wanted->link)
 		       ? known
 		       : NULL;
 }
@@ -371,8 +372,10 @@ int files_describe_path(struct checkpoint *checkpoint, int fd, unsigned int flag
 		return error;
 	}
 	probe.inode = file_inode(checkpoint, &probe.stat);
+	probe.mount = mount_of_fd(checkpoint, fd);
 	key = hash_mix(hash_mix(probe.stat.st_dev, probe.stat.st_ino),
 		       hash_bytes(probe.link, strlen(probe.link)) + flags);
+	key = hash_mix(key, (uintptr_t)probe.mount);
 	description = known_path(checkpoint, key, &probe);
 	if (description) {
 		close(fd);

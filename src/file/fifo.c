@@ -142,8 +142,9 @@ static int open_all(struct checkpoint *checkpoint, struct pipe *pipe)
 	autofd int keeper = path_open(checkpoint, path, O_RDWR);
 	autofd int reader = keeper < 0 ? -1 : path_open(checkpoint, path, O_RDONLY);
 	int bytes = 0, error;
+	struct stat before;
 
-	if (reader < 0)
+	if (reader < 0 || fstat(keeper, &before) < 0)
 		return -EIO;
 	if (ioctl(keeper, FIONREAD, &bytes) < 0 || bytes)
 		return FAIL(EBUSY, description_subject(path), "end the program that has it open",
@@ -151,6 +152,10 @@ static int open_all(struct checkpoint *checkpoint, struct pipe *pipe)
 	error = pipe_fill(checkpoint, pipe, IMAGE_FIFO_DATA, keeper);
 	if (!error)
 		error = open_members(checkpoint, pipe, false);
+	/* What was written into it by us is no change. */
+	if (!error && futimens(keeper, (struct timespec[]){before.st_atim, before.st_mtim}) < 0)
+		error = FAIL(errno, description_subject(path), NULL, "its times cannot be set: %s",
+			     strerror(errno));
 	fd_close(&keeper);
 	return error ? error : open_members(checkpoint, pipe, true);
 }

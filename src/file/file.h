@@ -13,6 +13,7 @@
 struct checkpoint;
 struct task;
 struct file_kind;
+struct mount;
 
 /*
  * Open files.  A *description* is what the kernel calls struct file: position, flags, owner; a
@@ -24,13 +25,14 @@ struct description {
 	uint32_t id;
 	const struct file_kind *kind;
 	FileEntry *entry;
-	FownEntry *owner;   /* part of the entry, or NULL */
-	unsigned int flags; /* F_GETFL */
-	int fd;             /* ours: see file_fetch() (dump), files_open() (restore); or -1 */
-	struct task *task;  /* a task that has it, */
-	int number;         /* as this descriptor; -1: not as a descriptor (mapping, cwd, ...) */
-	size_t users;       /* restore: descriptors that have not been handed out */
-	void *state;        /* the kind's own */
+	FownEntry *owner;    /* part of the entry, or NULL */
+	unsigned int flags;  /* F_GETFL */
+	int fd;              /* ours: see file_fetch() (dump), files_open() (restore); or -1 */
+	struct task *task;   /* a task that has it, */
+	int number;          /* as this descriptor; -1: not as a descriptor (mapping, cwd, ...) */
+	struct mount *mount; /* that it is on, in a namespace of the tree; NULL: in stasis' own */
+	size_t users;        /* restore: descriptors that have not been handed out */
+	void *state;         /* the kind's own */
 	struct description *next; /* of the same inode (dump) or group (restore) */
 
 	/* Dump only. */
@@ -94,11 +96,25 @@ int files_describe(struct checkpoint *checkpoint, struct task *task);
  */
 int files_describe_path(struct checkpoint *checkpoint, int fd, unsigned int flags,
 			struct subject subject, uint32_t *id);
+/*
+ * Dump, before the mounts are looked at: finds the namespaces that descriptors of the task hold.
+ * Reports.
+ */
+int files_find_namespaces(struct checkpoint *checkpoint, struct task *task);
 /* Dump, the end of the survey: what can be told only when everything has been described. */
 int files_check(struct checkpoint *checkpoint);
 /* Dump, after the survey, while all is frozen: contents.  Then, at any time: files.img. */
 int files_store(struct checkpoint *checkpoint);
 int files_write(struct checkpoint *checkpoint);
+
+/*
+ * Dump: a file or directory without a name that a mount shows, to be stored by files_store() as a
+ * ghost.  fd: any descriptor of it, now owned.  Restore: makes it by a path that is free, with all
+ * it had.  Both report.
+ */
+int files_describe_removed(struct checkpoint *checkpoint, int fd, struct subject subject,
+			   uint32_t *ghost_id);
+int files_make_removed(struct checkpoint *checkpoint, uint32_t ghost_id, const char *path);
 
 /* Restore: reads files.img and what belongs to it. */
 int files_read(struct checkpoint *checkpoint);

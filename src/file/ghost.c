@@ -35,8 +35,10 @@ struct ghost {
 	struct description *source; /* dump: how to reach it */
 
 	/* Restore. */
-	struct description *members; /* a ring, by next */
-	char *name;                  /* while it has one, */
+	struct description *members;     /* a ring, by next */
+	const struct description *named; /* by whose path it is made, */
+	const char *name;                /* its name in that path's terms, while it has one */
+	const char *path;                /* and ours */
 	bool filled;
 	bool has_name;
 	int writer;                      /* and until it is filled: to do that */
@@ -176,6 +178,16 @@ static GhostFileEntry *ghost_entry(struct checkpoint *checkpoint, const struct s
 	return entry;
 }
 
+/* While the ghost has its name again, can it be opened on this mount too? */
+static bool same_place(struct checkpoint *checkpoint, const struct ghost *ghost,
+		       const struct description *other)
+{
+	const struct description *source = ghost->source;
+
+	return path_translate(checkpoint, source, source->entry->reg->name, other) &&
+	       path_translate(checkpoint, other, other->entry->reg->name, source);
+}
+
 struct ghost *ghost_describe(struct checkpoint *checkpoint, struct description *description)
 {
 	const struct stat *stat = &description->stat;
@@ -186,6 +198,16 @@ struct ghost *ghost_describe(struct checkpoint *checkpoint, struct description *
 	struct ghost *ghost;
 	int error;
 
+	if (inode->shown) {
+		REFUSE(description_subject(description), "close it before the dump",
+		       "it was removed, and a mount shows it that it was not opened on");
+		return NULL;
+	}
+	if (inode->ghost && !same_place(checkpoint, inode->ghost, description)) {
+		REFUSE(description_subject(description), "close it before the dump",
+		       "it was removed, and is open by another name and mount as well");
+		return NULL;
+	}
 	if (inode->ghost)
 		return inode->ghost;
 	if (S_ISREG(stat->st_mode) && size > limit) {
@@ -210,6 +232,33 @@ struct ghost *ghost_describe(struct checkpoint *checkpoint, struct description *
 	if (!error)
 		inode->ghost = ghost;
 	return inode->ghost;
+}
+
+int files_describe_removed(struct checkpoint *checkpoint, int fd, struct subject subject,
+			   uint32_t *ghost_id)
+{
+	struct description *description = arena_new_object(checkpoint->arena, struct description);
+
+	if (!file_state(checkpoint)) {
+		close(fd);
+		return -EIO;
+	}
+	*description = (struct description){
+		.fd = fd,
+		.number = -1,
+		.purpose = arena_strdup(checkpoint->arena, subject.text),
+	};
+	if (fstat(fd, &description->stat) < 0 || !(description->link = file_link(checkpoint, fd)))
+		return FAIL(errno, subject, NULL, "cannot be looked at: %s", strerror(errno));
+	description->inode = file_inode(checkpoint, &description->stat);
+	if (!description->inode->shown) {
+		description->inode->shown = ghost_describe(checkpoint, description);
+		description->inode->ghost = NULL;
+	}
+	if (!description->inode->shown)
+		return -EOPNOTSUPP;
+	*ghost_id = description->inode->shown->id;
+	return 0;
 }
 
 uint32_t ghost_id(const struct ghost *ghost)
@@ -384,19 +433,25 @@ static int cannot_make(const struct description *description, int error)
 		    "the removed file cannot be made again: %s", strerror(error));
 }
 
-/* The file's directory, or what is left of the way to it. */
-static char *find_directory(struct checkpoint *checkpoint, const char *name)
+/* The file's directory, or what is left of the way to it on its mount. */
+static const char *find_directory(struct checkpoint *checkpoint,
+				  const struct description *description, bool to_change)
 {
-	char *directory = arena_strdup(checkpoint->arena, name), *slash;
+	char *directory = arena_strdup(checkpoint->arena, description->entry->reg->name), *slash;
+	const char *top = description->mount ? description->mount->path : "/";
 	struct stat stat_;
 
 	while ((slash = strrchr(directory, '/')) && slash > directory) {
+		const char *path;
+
 		*slash = 0;
-		if (stat(directory, &stat_) == 0 && S_ISDIR(stat_.st_mode))
+		if (!path_contains(top, directory))
+			break;
+		path = path_reach(checkpoint, description, directory, to_change);
+		if (path && stat(path, &stat_) == 0 && S_ISDIR(stat_.st_mode))
 			return directory;
 	}
-	directory[0] = '.'; /* "/." */
-	return arena_strdup(checkpoint->arena, "/.");
+	return strcmp(top, "/") ? top : "/.";
 }
 
 static int create(const struct ghost *ghost, const char *path, int *writer)
@@ -417,14 +472,20 @@ static int create(const struct ghost *ghost, const char *path, int *writer)
 }
 
 /* By the name it had if that is free, for its name is seen in /proc; else by another. */
-static int create_named(struct checkpoint *checkpoint, struct ghost *ghost, const char *old)
+static int create_named(struct checkpoint *checkpoint, struct ghost *ghost,
+			const struct description *named)
 {
-	char *directory = find_directory(checkpoint, old);
+	const char *directory = find_directory(checkpoint, named, true);
 	int error = -EEXIST;
 
-	ghost->name = arena_printf(checkpoint->arena, "%s%s", directory, strrchr(old, '/'));
+	ghost->named = named;
+	ghost->name = arena_printf(checkpoint->arena, "%s%s", directory,
+				   strrchr(named->entry->reg->name, '/'));
 	for (int tries = 0; tries < MOST_TRIES && error == -EEXIST; tries++) {
-		error = create(ghost, ghost->name, &ghost->writer);
+		ghost->path = path_reach(checkpoint, named, ghost->name, true);
+		if (!ghost->path)
+			return -EIO;
+		error = create(ghost, ghost->path, &ghost->writer);
 		if (!error) {
 			ghost->has_name = true;
 			return 0;
@@ -446,11 +507,14 @@ static int create_named(struct checkpoint *checkpoint, struct ghost *ghost, cons
 static int create_unnamed(struct checkpoint *checkpoint, struct ghost *ghost,
 			  struct description *maker)
 {
-	char *directory = find_directory(checkpoint, maker->entry->reg->name);
+	const char *directory = find_directory(checkpoint, maker, false);
+	const char *path = path_reach(checkpoint, maker, directory, false);
 	/* O_APPEND and the like are set when it is filled. */
 	unsigned int flags = O_TMPFILE | (maker->flags & (O_ACCMODE | O_SYNC | O_NOFOLLOW));
 
-	ghost->created = open(directory, flags | O_CLOEXEC, 0600);
+	if (!path)
+		return -EIO;
+	ghost->created = open(path, flags | O_CLOEXEC, 0600);
 	if (ghost->created < 0)
 		return -errno;
 	ghost->created_for = maker;
@@ -463,16 +527,19 @@ static int unlink_name(struct ghost *ghost)
 	int flag = S_ISDIR(ghost->entry->mode) ? AT_REMOVEDIR : 0;
 
 	ghost->has_name = false;
-	return unlinkat(AT_FDCWD, ghost->name, flag) < 0 ? -errno : 0;
+	return unlinkat(AT_FDCWD, ghost->path, flag) < 0 ? -errno : 0;
 }
 
-/* An open file keeps O_NOFOLLOW among its flags, and by way of /proc it could not have it. */
+/*
+ * An open file keeps O_NOFOLLOW among its flags, and by way of /proc it could not have it.  Nor
+ * would it be on its own mount, if that is not the one by which the file is made.
+ */
 static bool is_opened_by_name(const struct ghost *ghost)
 {
 	const struct description *each = ghost->members;
 
 	do
-		if (each->flags & O_NOFOLLOW)
+		if (each->flags & O_NOFOLLOW || each->mount)
 			return true;
 	while ((each = each->next) != ghost->members);
 	return false;
@@ -495,12 +562,12 @@ static int create_ghost(struct checkpoint *checkpoint, struct ghost *ghost)
 			maker = each;
 	while ((each = each->next) != ghost->members);
 	error = maker ? create_unnamed(checkpoint, ghost, maker)
-		      : create_named(checkpoint, ghost, each->entry->reg->name);
+		      : create_named(checkpoint, ghost, each);
 	if (!error) {
 		int from = ghost->created >= 0 ? ghost->created : ghost->writer;
 
 		/* Not O_NOFOLLOW through /proc, where the link is the way. */
-		ghost->holder = ghost->has_name ? open(ghost->name, O_PATH | O_NOFOLLOW | O_CLOEXEC)
+		ghost->holder = ghost->has_name ? open(ghost->path, O_PATH | O_NOFOLLOW | O_CLOEXEC)
 						: open(self_fd(from, path), O_PATH | O_CLOEXEC);
 		error = ghost->holder < 0 ? -errno : 0;
 	}
@@ -509,12 +576,21 @@ static int create_ghost(struct checkpoint *checkpoint, struct ghost *ghost)
 	return error ? cannot_make(ghost->members, -error) : 0;
 }
 
-const char *ghost_name(struct checkpoint *checkpoint, struct ghost *ghost, unsigned int *flags)
+const char *ghost_name(struct checkpoint *checkpoint, struct ghost *ghost,
+		       const struct description *description, unsigned int *flags)
 {
 	if (ghost->holder < 0 && create_ghost(checkpoint, ghost))
 		return NULL;
-	if (ghost->has_name)
-		return ghost->name;
+	if (ghost->has_name) {
+		const char *name =
+			path_translate(checkpoint, ghost->named, ghost->name, description);
+
+		if (name)
+			return path_reach(checkpoint, description, name, false);
+		FAIL(ENOENT, description_subject(description), NULL,
+		     "the removed file cannot be seen on its mount");
+		return NULL;
+	}
 	*flags &= ~O_NOFOLLOW; /* the last part of this path is a link of /proc */
 	return arena_printf(checkpoint->arena, "/proc/self/fd/%d", ghost->holder);
 }
@@ -632,6 +708,29 @@ static int fill(struct checkpoint *checkpoint, struct ghost *ghost)
 	/* A program's file can not be executed while it is open for writing. */
 	fd_close(&ghost->writer);
 	return error ? error : fill_attributes(ghost);
+}
+
+int files_make_removed(struct checkpoint *checkpoint, uint32_t ghost_id, const char *path)
+{
+	struct subject subject = SUBJECT("removed file %u", ghost_id);
+	struct image_reader *reader = NULL;
+	struct ghost *ghost;
+	int error;
+
+	if (!file_state(checkpoint))
+		return -EIO;
+	ghost = new_ghost(checkpoint, ghost_id);
+	error = open_image(checkpoint, ghost, &reader);
+	image_close(reader);
+	if (error)
+		return error;
+	error = create(ghost, path, &ghost->writer);
+	if (!error) {
+		ghost->holder = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+		error = ghost->holder < 0 ? -errno : fill(checkpoint, ghost);
+	}
+	return error ? FAIL(-error, subject, NULL, "cannot be made again: %s", strerror(-error))
+		     : 0;
 }
 
 int ghost_unname(struct checkpoint *checkpoint, struct ghost *ghost)

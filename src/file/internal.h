@@ -29,6 +29,7 @@ struct file_inode {
 	bool unordered;                   /* kcmp failed */
 	struct description *descriptions; /* all of them, linked by next */
 	struct ghost *ghost;              /* ghost.c */
+	struct ghost *shown;              /* the same, of a mount that shows it */
 	struct link *link;                /* link.c */
 	void *state;                      /* the kind's own */
 	uint32_t pipe_id;                 /* pipe.c */
@@ -64,7 +65,7 @@ struct subject description_subject(const struct description *description);
 int file_damaged(const struct description *description, const char *what);
 
 extern const struct file_kind regular_kind, device_kind, pipe_kind, fifo_kind, eventfd_kind,
-	epoll_kind, timerfd_kind, signalfd_kind, tty_kind, memfd_kind;
+	epoll_kind, timerfd_kind, signalfd_kind, tty_kind, memfd_kind, nsfile_kind, inotify_kind;
 
 /* The kind of what description->fd is, or NULL. */
 const struct file_kind *file_recognize(const struct description *description);
@@ -137,6 +138,19 @@ int path_read(struct checkpoint *checkpoint, struct description *description);
  * and checks that it is the file it was.  The new descriptor or, after a report, a negative errno.
  */
 int path_open(struct checkpoint *checkpoint, struct description *description, unsigned int flags);
+
+/*
+ * A name on the mount that `from` is on, as a name on the mount that `to` is on: the same file of the
+ * same filesystem.  In the arena; NULL: it is not to be seen there.
+ */
+const char *path_translate(struct checkpoint *checkpoint, const struct description *from,
+			   const char *name, const struct description *to);
+/*
+ * Restore: a path by which stasis itself reaches a name on the description's mount, in the arena;
+ * to_change: by way of a mount that can be written to (see mount_reach()).  NULL after a report.
+ */
+const char *path_reach(struct checkpoint *checkpoint, const struct description *description,
+		       const char *name, bool to_change);
 
 /* ---- remap.c: files whose name leads nowhere ------------------------------------------------- */
 

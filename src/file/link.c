@@ -14,6 +14,8 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "file/remap.h"
+#include "mount/mount.h"
+#include "namespace/namespace.h"
 
 enum { MOST_TRIES = 100, NEXT_TRY = 1000 };
 
@@ -80,10 +82,35 @@ static void describe_handle(struct checkpoint *checkpoint, struct link *link, in
 		link->handle = handle;
 }
 
+/* What a dump changes: the file gets a further name, or, without a file, loses it again. */
+struct change {
+	int fd;
+	const char *name;
+};
+
+static int change_name(void *argument)
+{
+	const struct change *change = argument;
+
+	if (change->fd < 0)
+		return unlink(change->name) < 0 ? -errno : 0;
+	return linkat(change->fd, "", AT_FDCWD, change->name, AT_EMPTY_PATH) < 0 ? -errno : 0;
+}
+
+/* Names are the application's: they lead where they lead in its mount namespace. */
+static int dump_change(const struct link *link, struct change *change)
+{
+	const struct mount *mount = link->path->mount;
+
+	return mount ? namespace_enter(&mount->tree->namespace->fd, 1, 0, change_name, change,
+				       "to name a removed file")
+		     : change_name(change);
+}
+
 static int store(struct checkpoint *checkpoint, struct link *link)
 {
 	const char *old = path_of(link);
-	int directory = strrchr(old, '/') - old;
+	int directory = strrchr(old, '/') - old, error = -EEXIST;
 	autofd int fd = file_fetch(link->path);
 	unsigned int number = link->path->id;
 
@@ -92,20 +119,21 @@ static int store(struct checkpoint *checkpoint, struct link *link)
 			    strerror(-fd));
 	describe_handle(checkpoint, link, fd);
 	/* Names of earlier dumps may be there. */
-	for (int tries = 0; tries < MOST_TRIES; tries++, number += NEXT_TRY) {
-		char *name = arena_printf(checkpoint->arena, "%.*s/link_remap.%u", directory, old,
-					  number);
+	for (int tries = 0; tries < MOST_TRIES && error == -EEXIST; tries++, number += NEXT_TRY) {
+		struct change change = {.fd = fd,
+					.name = arena_printf(checkpoint->arena,
+							     "%.*s/link_remap.%u", directory, old,
+							     number)};
 
-		if (linkat(fd, "", AT_FDCWD, name, AT_EMPTY_PATH) == 0) {
-			link->path->entry->reg->name = name;
-			link->made = true;
-			return 0;
-		}
-		if (errno != EEXIST)
-			break;
+		error = dump_change(link, &change);
+		if (error)
+			continue;
+		link->path->entry->reg->name = (char *)change.name;
+		link->made = true;
 	}
-	return FAIL(errno, description_subject(link->path), "close it before the dump",
-		    "cannot be given a name beside its old one: %s", strerror(errno));
+	return error ? FAIL(-error, description_subject(link->path), "close it before the dump",
+			    "cannot be given a name beside its old one: %s", strerror(-error))
+		     : 0;
 }
 
 int links_store(struct checkpoint *checkpoint)
@@ -170,18 +198,18 @@ struct link *link_read(struct checkpoint *checkpoint, const RemapFilePathEntry *
  * A second restore from the same images: the link went away after the first, but the file may still
  * be there, by one of its other names.
  */
-static int open_by_handle(const struct link *link)
+static int open_by_handle(struct checkpoint *checkpoint, const struct link *link)
 {
-	char *directory = strdup(path_of(link));
+	char *directory = arena_strdup(checkpoint->arena, path_of(link));
+	const char *path;
 	autofd int mount = -1;
 	struct stat stat;
 	int fd = -1;
 
-	if (!directory)
-		die_of_memory();
 	*strrchr(directory, '/') = 0;
-	mount = open(*directory ? directory : "/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	free(directory);
+	path = path_reach(checkpoint, link->path, *directory ? directory : "/", false);
+	if (path)
+		mount = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (mount >= 0)
 		fd = open_by_handle_at(mount, link->handle, O_PATH | O_CLOEXEC);
 	/* It may be open elsewhere and have no name left. */
@@ -193,34 +221,59 @@ static int open_by_handle(const struct link *link)
 const char *link_name(struct checkpoint *checkpoint, struct remap *remap, unsigned int *flags)
 {
 	struct link *link = remap->link;
-	const char *old = remap->file->entry->reg->name;
+	const struct description *file = remap->file;
+	const char *old = file->entry->reg->name;
+	const char *from = path_reach(checkpoint, link->path, path_of(link), true);
+	const char *to = path_reach(checkpoint, file, old, true), *seen;
 
+	if (!from || !to)
+		return NULL;
 	/* By its old name if that is free, for the name is seen in /proc. */
-	if (linkat(AT_FDCWD, path_of(link), AT_FDCWD, old, 0) == 0) {
+	if (linkat(AT_FDCWD, from, AT_FDCWD, to, 0) == 0) {
 		remap->has_name = true;
-		return old;
+		return path_reach(checkpoint, file, old, false);
 	}
-	if (faccessat(AT_FDCWD, path_of(link), F_OK, AT_SYMLINK_NOFOLLOW) == 0 || !link->handle)
-		return path_of(link);
+	seen = path_translate(checkpoint, link->path, path_of(link), file);
+	if (faccessat(AT_FDCWD, from, F_OK, AT_SYMLINK_NOFOLLOW) == 0 || !link->handle)
+		return path_reach(checkpoint, file, seen ? seen : old, false);
 	if (link->fd < 0)
-		link->fd = open_by_handle(link);
-	if (link->fd < 0)
-		return path_of(link); /* opening that fails, and says why */
+		link->fd = open_by_handle(checkpoint, link);
+	if (link->fd < 0) /* opening that fails, and says why */
+		return path_reach(checkpoint, file, seen ? seen : old, false);
 	*flags &= ~O_NOFOLLOW;
 	return arena_printf(checkpoint->arena, "/proc/self/fd/%d", link->fd);
 }
 
-int link_unname(struct remap *remap)
+int link_unname(struct checkpoint *checkpoint, struct remap *remap)
 {
-	const char *old = remap->file->entry->reg->name;
+	const char *old = remap->file->entry->reg->name, *path;
 
 	if (!remap->has_name)
 		return 0;
 	remap->has_name = false;
-	return unlink(old) == 0 ? 0
-				: FAIL(errno, description_subject(remap->file), "remove it by hand",
-				       "its old name %s cannot be taken away again: %s", old,
-				       strerror(errno));
+	path = path_reach(checkpoint, remap->file, old, true);
+	if (!path)
+		return -EIO;
+	return unlink(path) == 0
+		       ? 0
+		       : FAIL(errno, description_subject(remap->file), "remove it by hand",
+			      "its old name %s cannot be taken away again: %s", old,
+			      strerror(errno));
+}
+
+static void remove_name(struct checkpoint *checkpoint, const struct link *link, bool dump)
+{
+	struct change change = {.fd = -1, .name = path_of(link)};
+	int error;
+
+	if (dump) {
+		error = dump_change(link, &change);
+	} else {
+		change.name = path_reach(checkpoint, link->path, path_of(link), true);
+		error = change.name ? change_name(&change) : -EIO;
+	}
+	if (error && error != -ENOENT)
+		log_warn("%s cannot be removed: %s", path_of(link), strerror(-error));
 }
 
 /* A dump that failed takes its links back; a restore that worked needs them no more. */
@@ -239,8 +292,7 @@ void links_close(struct checkpoint *checkpoint, bool failed)
 		if (dump != failed || (dump && !link->made) ||
 		    strncmp(base, "/link_remap.", strlen("/link_remap.")))
 			continue;
-		if (unlink(path_of(link)) < 0 && errno != ENOENT)
-			log_warn("%s cannot be removed: %s", path_of(link), strerror(errno));
+		remove_name(checkpoint, link, dump);
 	}
 	array_free(&state->all);
 	hash_free(&state->by_id);

@@ -11,7 +11,6 @@ static const char close_it[] = "close it before the dump";
 static const struct refusal {
 	const char *prefix, *reason;
 } refusals[] = {
-	{"anon_inode:inotify", "inotify is a later capability"},
 	{"anon_inode:[fanotify]", "fanotify is a later capability"},
 	{"anon_inode:[pidfd]", "pidfds are a later capability"},
 	{"anon_inode:[userfaultfd]", "userfaultfd is not carried over"},

@@ -105,6 +105,54 @@ static bool is_removed_in_secret(const struct description *description)
 	return false;
 }
 
+static bool ends_deleted(const char *link)
+{
+	size_t length = strlen(link), suffix = strlen(deleted);
+
+	return length > suffix && !strcmp(link + length - suffix, deleted);
+}
+
+static char *without_deleted(struct checkpoint *checkpoint, const char *link)
+{
+	char *name = arena_strdup(checkpoint->arena, link);
+
+	name[strlen(link) - strlen(deleted)] = 0;
+	return name;
+}
+
+/*
+ * On a mount of the tree.  What covers a place there does not matter, and the kernel's name of a
+ * file that was not removed is its name; only one that ends in " (deleted)" has to be looked for.
+ */
+static int find_name_on_mount(struct checkpoint *checkpoint, struct description *description)
+{
+	RegFileEntry *entry = description->entry->reg;
+	const struct mount *mount = description->mount;
+
+	entry->has_mnt_id = true;
+	entry->mnt_id = mount->short_id;
+	if (!path_contains(mount->path, description->link) &&
+	    !(ends_deleted(description->link) &&
+	      path_contains(mount->path, without_deleted(checkpoint, description->link))))
+		return REFUSE(description_subject(description), "close it before the dump",
+			      "it is out of reach on its mount %s", mount->path);
+	if (is_removed_in_secret(description))
+		return REFUSE(description_subject(description), "close it before the dump",
+			      "it was removed, and its filesystem keeps it only while it is open");
+	if (!ends_deleted(description->link) ||
+	    (description->stat.st_nlink && mount_looks_like(checkpoint, description->mount,
+							    description->link, &description->stat)))
+		return 0;
+	entry->name = without_deleted(checkpoint, description->link);
+	/* The mount itself shows what was removed: it is made again with the mount. */
+	if (mount->root_deleted && !strcmp(entry->name, mount->path))
+		return 0;
+	if (description->stat.st_nlink &&
+	    mount_looks_like(checkpoint, description->mount, entry->name, &description->stat))
+		return 0;
+	return remap_describe(checkpoint, description);
+}
+
 /*
  * The text of the link is only a hint, since any file may be called "x (deleted)": where it leads
  * decides.
@@ -112,7 +160,6 @@ static bool is_removed_in_secret(const struct description *description)
 static int find_name(struct checkpoint *checkpoint, struct description *description)
 {
 	RegFileEntry *entry = description->entry->reg;
-	size_t length = strlen(description->link), suffix = strlen(deleted);
 	enum lead lead;
 
 	if (*description->link != '/')
@@ -128,12 +175,11 @@ static int find_name(struct checkpoint *checkpoint, struct description *descript
 	if (lead == OTHER_MOUNT)
 		return REFUSE(description_subject(description), "open it anew, where stasis runs",
 			      "it is on a mount of another namespace, or on one that is covered");
-	if (length <= suffix || strcmp(description->link + length - suffix, deleted))
+	if (!ends_deleted(description->link))
 		return REFUSE(description_subject(description),
 			      "unmount what covers it, or close it before the dump",
 			      "its path leads to another file now, or nowhere");
-	entry->name = arena_strdup(checkpoint->arena, description->link);
-	entry->name[length - suffix] = 0;
+	entry->name = without_deleted(checkpoint, description->link);
 	/* Removed and linked again by the same name? */
 	if (leads_to(description, entry->name) == THERE)
 		return 0;
@@ -168,7 +214,8 @@ void path_fill(struct checkpoint *checkpoint, struct description *description)
 int path_describe(struct checkpoint *checkpoint, struct description *description)
 {
 	path_fill(checkpoint, description);
-	return find_name(checkpoint, description);
+	return description->mount ? find_name_on_mount(checkpoint, description)
+				  : find_name(checkpoint, description);
 }
 
 static bool recognize(const struct description *description)
@@ -201,7 +248,36 @@ int path_read(struct checkpoint *checkpoint, struct description *description)
 			      "external files (--external) are a later capability");
 	description->flags = entry->flags;
 	description->owner = entry->fown;
+	if (!checkpoint->mounts.graph || !entry->has_mnt_id || entry->mnt_id < 0)
+		return 0;
+	description->mount = mount_by_image_id(checkpoint, entry->mnt_id);
+	if (!description->mount || !path_contains(description->mount->path, entry->name))
+		return file_damaged(description, "it is on no mount of the checkpoint");
+	mount_want(checkpoint, description->mount, entry->name);
 	return 0;
+}
+
+const char *path_translate(struct checkpoint *checkpoint, const struct description *from,
+			   const char *name, const struct description *to)
+{
+	const struct mount *old = from->mount, *new = to->mount;
+	const char *inner;
+
+	if (old == new)
+		return name;
+	if (!old || !new || old->superblock != new->superblock)
+		return NULL;
+	inner = path_join(checkpoint->arena, old->root, path_below(old->path, name));
+	return path_contains(new->root, inner)
+		       ? path_join(checkpoint->arena, new->path, path_below(new->root, inner))
+		       : NULL;
+}
+
+const char *path_reach(struct checkpoint *checkpoint, const struct description *description,
+		       const char *name, bool to_change)
+{
+	return description->mount ? mount_reach(checkpoint, description->mount, name, to_change)
+				  : name;
 }
 
 static int check_file(struct checkpoint *checkpoint, const struct description *description, int fd)

@@ -144,8 +144,8 @@ const char *remap_name(struct checkpoint *checkpoint, struct description *descri
 	struct remap *remap = description->state;
 
 	if (!remap)
-		return description->entry->reg->name;
-	return remap->ghost ? ghost_name(checkpoint, remap->ghost, flags)
+		return path_reach(checkpoint, description, description->entry->reg->name, false);
+	return remap->ghost ? ghost_name(checkpoint, remap->ghost, description, flags)
 			    : link_name(checkpoint, remap, flags);
 }
 
@@ -162,7 +162,8 @@ int remap_unname(struct checkpoint *checkpoint, struct description *description)
 
 	if (!remap)
 		return 0;
-	return remap->ghost ? ghost_unname(checkpoint, remap->ghost) : link_unname(remap);
+	return remap->ghost ? ghost_unname(checkpoint, remap->ghost)
+			    : link_unname(checkpoint, remap);
 }
 
 void remap_close(struct checkpoint *checkpoint, bool failed)

@@ -25,7 +25,8 @@ int ghosts_store(struct checkpoint *checkpoint);
 /* Restore: the ghost of this id, which the file becomes a member of.  NULL after a report. */
 struct ghost *ghost_read(struct checkpoint *checkpoint, uint32_t id, struct description *file);
 /* See remap_name(), remap_unname() and remap_take(). */
-const char *ghost_name(struct checkpoint *checkpoint, struct ghost *ghost, unsigned int *flags);
+const char *ghost_name(struct checkpoint *checkpoint, struct ghost *ghost,
+		       const struct description *description, unsigned int *flags);
 int ghost_unname(struct checkpoint *checkpoint, struct ghost *ghost);
 int ghost_take(struct ghost *ghost, const struct description *description);
 
@@ -36,4 +37,4 @@ int links_store(struct checkpoint *checkpoint);
 void link_write(const struct link *link, RemapFilePathEntry *entry);
 struct link *link_read(struct checkpoint *checkpoint, const RemapFilePathEntry *entry);
 const char *link_name(struct checkpoint *checkpoint, struct remap *remap, unsigned int *flags);
-int link_unname(struct remap *remap);
+int link_unname(struct checkpoint *checkpoint, struct remap *remap);

@@ -17,8 +17,8 @@
 
 /* In the order in which they are asked: the general ones last. */
 static const struct file_kind *const kinds[] = {
-	&pipe_kind,  &fifo_kind,  &eventfd_kind, &timerfd_kind, &signalfd_kind,
-	&epoll_kind, &memfd_kind, &tty_kind,     &device_kind,  &regular_kind,
+	&pipe_kind,  &fifo_kind, &eventfd_kind, &timerfd_kind, &signalfd_kind, &epoll_kind,
+	&memfd_kind, &tty_kind,  &nsfile_kind,  &inotify_kind, &device_kind,   &regular_kind,
 };
 
 #define kinds_each(kind)                                                                           \

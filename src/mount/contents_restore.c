@@ -40,10 +40,17 @@ struct later {
 	struct timespec times[2];
 };
 
-/* A file or directory that is the root of mounts and has no name. */
+/*
+ * A file or directory that is the root of mounts and has no name in the end.  The kernel attaches
+ * only mounts whose root has one, so until the seal it has a name that no other file has.
+ */
 struct deleted {
 	struct deleted *next;
 	int fd; /* O_PATH */
+	const char *directory, *name;
+	char meanwhile[32];
+	mode_t type;
+	int flags;
 };
 
 /* A directory that was made because a path leads through it. */
@@ -58,7 +65,9 @@ struct contents {
 	struct later *first, *last;
 	struct path path; /* of the last */
 	struct deleted *deleted;
+	size_t deleted_count;
 	struct hash deleted_of; /* short id of a mount -> struct deleted */
+	struct implied *implied;
 };
 
 /* A directory in the new filesystem, as the walk has reached it. */
@@ -396,10 +405,11 @@ static int set_flags(int fd, int flags)
 	return file < 0 || ioctl(file, FS_IOC_SETFLAGS, &flags) ? -errno : 0;
 }
 
-/* Takes its name away; its mounts have it by descriptor. */
+/* Its name may be another's; its mounts have it by descriptor. */
 static int keep_deleted(struct filler *filler, mode_t type)
 {
-	struct deleted *deleted = arena_new_object(filler->checkpoint->arena, struct deleted);
+	struct arena *arena = filler->checkpoint->arena;
+	struct deleted *deleted = arena_new_object(arena, struct deleted);
 	const int directory = filler->place.fd;
 
 	deleted->fd = openat(directory, filler->name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
@@ -416,9 +426,35 @@ static int keep_deleted(struct filler *filler, mode_t type)
 		hash_put(&filler->contents->deleted_of, id, deleted);
 		text = end + (*end == ',');
 	}
-	if (unlinkat(directory, filler->name, type == S_IFDIR ? AT_REMOVEDIR : 0))
+	deleted->directory = arena_printf(arena, "%.*s", (int)filler->place.path.length,
+					  filler->place.path.text ?: "");
+	deleted->name = arena_strdup(arena, filler->name);
+	deleted->type = type;
+	deleted->flags = filler->flags;
+	snprintf(deleted->meanwhile, sizeof(deleted->meanwhile), ".stasis-deleted-%zu",
+		 filler->contents->deleted_count++);
+	return renameat2(directory, filler->name, directory, deleted->meanwhile, RENAME_NOREPLACE)
+		       ? -errno
+		       : 0;
+}
+
+/* The name it had is what its mounts show of it, so it goes by that name: what has it now steps
+ * aside. */
+static int delete_by_name(const struct deleted *deleted, int directory)
+{
+	bool taken = false;
+
+	if (renameat2(directory, deleted->meanwhile, directory, deleted->name, RENAME_NOREPLACE)) {
+		taken = errno == EEXIST;
+		if (!taken || renameat2(directory, deleted->meanwhile, directory, deleted->name,
+					RENAME_EXCHANGE))
+			return -errno;
+	}
+	if (unlinkat(directory, deleted->name, deleted->type == S_IFDIR ? AT_REMOVEDIR : 0) ||
+	    (taken &&
+	     renameat2(directory, deleted->meanwhile, directory, deleted->name, RENAME_NOREPLACE)))
 		return -errno;
-	return set_flags(deleted->fd, filler->flags);
+	return set_flags(deleted->fd, deleted->flags);
 }
 
 static int finish_entry(struct filler *filler, int fd, mode_t type)
@@ -641,25 +677,48 @@ static int set_attributes_later(const struct later *later, int directory, const 
 	return set_attribute_list(later->attributes, directory, name);
 }
 
-/* Directories that only led to what was deleted were deleted, too. */
-static int remove_implied(struct filler *filler)
+/* Directories that only led to what was deleted were deleted, too: inner ones come first. */
+static int remove_implied(const struct contents *contents, struct place *place)
 {
+	struct path path = {0};
 	int error = 0;
 
-	for (struct implied *implied = filler->implied; implied && !error;
+	for (const struct implied *implied = contents->implied; implied && !error;
 	     implied = implied->next) {
 		const char *name;
 		size_t length;
 
 		if (implied->is_entry)
 			continue;
-		take_path(&filler->path, implied->path);
-		name = last_name(&filler->path, &length);
-		error = go_to(&filler->place, filler->path.text, length);
-		if (!error && unlinkat(filler->place.fd, name, AT_REMOVEDIR) && errno != ENOTEMPTY)
+		take_path(&path, implied->path);
+		name = last_name(&path, &length);
+		error = go_to(place, path.text, length);
+		if (!error && unlinkat(place->fd, name, AT_REMOVEDIR) && errno != ENOTEMPTY)
 			error = -errno;
 	}
-	return error ? fill_failed(filler, -error, "it cannot be removed") : 0;
+	free(path.text);
+	return error;
+}
+
+/* What is the root of mounts and has no name loses the one it had until they were attached. */
+static int delete_all(struct contents *contents, struct superblock *superblock)
+{
+	struct place place = {.fd = openat(superblock->fd, ".", O_PATH | O_DIRECTORY | O_CLOEXEC)};
+	int error = place.fd < 0 ? -errno : 0;
+
+	for (const struct deleted *deleted = contents->deleted; deleted && !error;
+	     deleted = deleted->next) {
+		error = go_to(&place, deleted->directory, strlen(deleted->directory));
+		if (!error)
+			error = delete_by_name(deleted, place.fd);
+	}
+	if (!error)
+		error = remove_implied(contents, &place);
+	fd_close(&place.fd);
+	free(place.path.text);
+	return error ? FAIL(-error, superblock_subject(superblock), NULL,
+			    "what was deleted on it cannot be deleted again: %s", strerror(-error))
+		     : 0;
 }
 
 /* Flags last: nothing can be done to what is immutable. */
@@ -724,8 +783,7 @@ int contents_fill(struct checkpoint *checkpoint, struct superblock *superblock)
 		error = read_archive(&filler);
 	if (gzclose_r(filler.file) != Z_OK && !error)
 		error = damaged(&filler, "the file ends too early");
-	if (!error)
-		error = remove_implied(&filler);
+	filler.contents->implied = filler.implied;
 	if (!error)
 		error = each_later(superblock, superblock->fd, set_attributes_later);
 	hash_free(&filler.implied_of);
@@ -751,11 +809,14 @@ int contents_deleted(const struct superblock *superblock, uint32_t mount_id)
 int contents_seal(struct checkpoint *checkpoint, struct superblock *superblock)
 {
 	struct contents *contents = superblock->state;
+	int error = 0;
 
 	if (!contents)
 		return 0;
+	if (contents->deleted || contents->implied)
+		error = delete_all(contents, superblock);
 	for (struct deleted *deleted = contents->deleted; deleted; deleted = deleted->next)
 		fd_close(&deleted->fd);
 	hash_free(&contents->deleted_of);
-	return each_later(superblock, superblock->fd, seal_later);
+	return error ? error : each_later(superblock, superblock->fd, seal_later);
 }

@@ -12,6 +12,7 @@
 
 struct filesystem;
 struct namespace;
+struct place;
 
 /*
  * The mount graph: what the kernel knows of mounts, as a plain data model.  It is collected from a
@@ -33,16 +34,18 @@ struct superblock {
 	const struct filesystem
 		*filesystem;              /* its type's row in filesystem.c; NULL: unknown type */
 	ARRAY(struct provider) providers; /* where it is taken from when it is not made anew */
-	bool anew; /* an option lets it be made anew though its content is outside (--external
-		      dev[],
-		      --enable-fs) */
-	bool late; /* restore: it can be made only when all tasks exist (proc of an inner pid
-		      namespace) */
+	bool machine; /* it is the machine's: stasis' own namespace has it mounted, too */
+	bool anew;    /* an option lets it be made anew though its content is outside (--external
+			 dev[],
+			 --enable-fs) */
+	bool late;    /* restore: it can be made only when all tasks exist (proc of an inner pid
+			 namespace) */
+	uint32_t pid_namespace; /* proc: the id of the one it shows; 0: stasis' own */
 	unsigned int phase; /* restore: it can be made only when the mounts of lower phases are in
 			       place (1: overlayfs whose layers are on such of phase 0) */
 	int fd; /* dump: a directory or file on it; restore: a mount of all of it, see build.c; or
 		   -1 */
-	void *state; /* the filesystem's own */
+	void *state;                       /* the filesystem's own */
 	struct superblock *next_of_device; /* of the same device; two types: only in a bad image */
 };
 
@@ -57,7 +60,9 @@ struct provider {
 	const char *name; /* for messages and plans: "--root /srv/x", "mnt[key]" */
 	const char *key;  /* of the external mount; or NULL */
 	struct peer_group *group; /* the outside group that it is a member of; or NULL */
-	int fd; /* restore: a detached clone of it that is still in its group; or -1 */
+	int home; /* restore: the mount namespace in which that can be cloned again; or -1: stasis'
+		     own */
+	int fd;   /* restore: a detached clone of it that is still in its group; or -1 */
 };
 
 /*
@@ -81,20 +86,23 @@ struct mount {
 	struct mount *parent; /* NULL: the tree's root */
 	struct superblock *superblock;
 	const char *source; /* what was mounted, if not the superblock's source; or NULL */
-	const char *root;  /* in the filesystem: "/", "/a/b"; nsfs: "net:[4026531840]" */
-	bool root_deleted; /* there is no such name any more; root is what it was */
+	const char *root;   /* in the filesystem: "/", "/a/b"; nsfs: "net:[4026531840]" */
+	bool root_deleted;  /* there is no such name any more; root is what it was */
 	const char
 		*mountpoint; /* on the parent, from the parent's root: "a/b"; "": the root itself */
 	const char *path;    /* from the root of the namespace: "/x/a/b"; what messages print */
-	unsigned int attributes; /* MOUNT_ATTR_* but MOUNT_ATTR_IDMAP */
-	const char *uid_map,
-		*gid_map;         /* id mapped: "0 1000 1\n..." as in /proc/PID/uid_map; "": the
-				     kernel does not tell (before 6.15); or NULL */
-	struct peer_group *group; /* shared: its peers; or NULL */
+	unsigned int attributes;       /* MOUNT_ATTR_* but MOUNT_ATTR_IDMAP */
+	const char *uid_map, *gid_map; /* id mapped: "0 1000 1\n..." as in /proc/PID/uid_map; "":
+					  the kernel does not tell (before 6.15); or NULL */
+	struct peer_group *group;      /* shared: its peers; or NULL */
 	struct peer_group
 		*master; /* slave: who it receives from; the group's master if it is shared */
 	bool unbindable;
 	const char *external; /* key by which it is given from outside; or NULL */
+	uint32_t shown_id;    /* nsfs: the id of the namespace, */
+	int shown_flag;       /* and its kind, CLONE_NEW* */
+	uint32_t ghost_id;    /* root_deleted: what it shows, in ghost-file-ID.img; 0: not stored */
+	struct place *places; /* restore: place.c's own */
 	bool has_files;       /* restore: its descriptor is kept for what is open on it */
 	int fd;               /* restore: its root, O_PATH, if has_files and it is built; or -1 */
 
@@ -110,6 +118,8 @@ struct mount_tree {
 	struct namespace *namespace; /* or NULL: collected for `stasis mounts` */
 	struct mount *root;
 	ARRAY(struct mount *) mounts; /* parents before children, siblings in their order */
+	int copy;                     /* reach.c: the copy of the namespace that covered mounts were
+					 opened in; 0: none */
 	const struct mount *wrong;    /* graph_add_mount()'s own: what graph_finish() reports, */
 	const char *why;              /* and why */
 };

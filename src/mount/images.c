@@ -98,6 +98,9 @@ static void put_superblock(struct arena *arena, MntEntry *entry, const struct mo
 	PUT_TEXT(arena, entry, options, superblock->options);
 	PUT_TEXT(arena, entry, source, source ? source : "none");
 	entry->has_no_source = entry->no_source = !source;
+	entry->has_machine = entry->machine = superblock->machine;
+	entry->has_pid_namespace = superblock->pid_namespace;
+	entry->pid_namespace = superblock->pid_namespace;
 	entry->has_fsid = superblock->fsid != 0;
 	entry->fsid = superblock->fsid;
 }
@@ -123,6 +126,11 @@ static void put_mount(struct arena *arena, struct image_writer *writer, const st
 	PUT_TEXT(arena, &entry, root, mount->root);
 	PUT_TEXT(arena, &entry, mountpoint, mount->path);
 	entry.has_deleted = entry.deleted = mount->root_deleted;
+	entry.has_shown_id = entry.has_shown_cflag = mount->shown_id;
+	entry.shown_id = mount->shown_id;
+	entry.shown_cflag = mount->shown_flag;
+	entry.has_ghost_id = mount->ghost_id;
+	entry.ghost_id = mount->ghost_id;
 	entry.has_ext_mount = entry.ext_mount = mount->external != NULL;
 	entry.ext_key = (char *)mount->external;
 	entry.uid_map = (char *)mount->uid_map;
@@ -230,6 +238,9 @@ static const char *get_mount(struct arena *arena, const MntEntry *entry,
 		.short_id = entry->mnt_id,
 		.root = GET_TEXT(arena, entry, root),
 		.root_deleted = entry->deleted,
+		.shown_id = entry->shown_id,
+		.shown_flag = entry->shown_cflag,
+		.ghost_id = entry->ghost_id,
 		.path = GET_TEXT(arena, entry, mountpoint),
 		.uid_map = entry->uid_map,
 		.gid_map = entry->gid_map,
@@ -306,6 +317,8 @@ static const char *check_superblock(struct mount_graph *graph, const struct moun
 
 	if (!superblock->mounts) {
 		superblock->fsid = entry->fsid;
+		superblock->machine = entry->machine;
+		superblock->pid_namespace = entry->pid_namespace;
 		superblock->anew = entry->fstype == FSTYPE__AUTO;
 		return NULL;
 	}

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 
+#include <fcntl.h>
 #include <sys/stat.h>
 
 #include "mount/graph.h"
@@ -11,6 +12,8 @@ struct task;
 
 /* Mounts of a checkpoint: what dump.c and restore.c call. */
 struct mount_state {
+	struct mount_graph
+		*own; /* dump: of stasis' own namespace, when handle.c has asked for it */
 	struct mount_graph *
 		graph; /* of all mount namespaces of the tree; NULL: all tasks are in stasis' own */
 	struct mount_plan plan;  /* restore */
@@ -69,6 +72,13 @@ bool mount_looks_like(struct checkpoint *checkpoint, const struct mount *mount, 
 		      const struct stat *file);
 const char *mount_reach(struct checkpoint *checkpoint, struct mount *mount, const char *name,
 			bool to_change);
+
+/*
+ * Dump: opens (O_PATH) the file of this handle (name_to_handle_at(2)) on a filesystem of this
+ * device number, on a mount of the tree or of stasis' own namespace from which it can be seen.  The
+ * caller's descriptor, or a negative errno.
+ */
+int mount_open_handle(struct checkpoint *checkpoint, dev_t device, struct file_handle *handle);
 
 /* ---- images.c ---- */
 

@@ -23,8 +23,7 @@
 
 enum { STATX_MNT_ID_UNIQUE_ = 0x4000 }; /* Linux 6.8 */
 
-/* As in struct mount; 0: not known. */
-static uint64_t mount_id_of(int fd)
+uint64_t mount_id_of_fd(int fd)
 {
 	struct statx statx_;
 
@@ -60,7 +59,7 @@ static int find_by_path(void *argument)
 		if (!mount->has_files || mount->fd >= 0)
 			continue;
 		mount->fd = open(mount->path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-		if (mount->fd >= 0 && mount_id_of(mount->fd) != mount->id)
+		if (mount->fd >= 0 && mount_id_of_fd(mount->fd) != mount->id)
 			fd_close(&mount->fd);
 	}
 	return 0;
@@ -125,6 +124,14 @@ static int unmount(const struct place *place)
 		       : 0;
 }
 
+/* From what is uppermost at the root down, all that is mounted below it. */
+static int make_private(const struct copy *copy)
+{
+	int error = go_to_root(copy);
+
+	return error ? error : mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ? -errno : 0;
+}
+
 static int take_apart(struct copy *copy, struct mount *mount, const struct place *place);
 
 /* Everything on a mount but what is stacked on its root. */
@@ -168,13 +175,17 @@ static int take_apart(struct copy *copy, struct mount *lowest, const struct plac
 		last = mount == lowest;
 		error = fd < 0 ? fd : take_children(copy, mount, fd);
 		if (!error && mount->has_files && mount->fd < 0)
-			mount->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+			mount->fd = open_tree(fd, "",
+					      OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
 		/* The root below could not be made private: what is unmounted there would be
 		 * elsewhere too. */
 		if (!error && !last && place->base < 0 && mount->parent->group)
 			error = -EBUSY;
 		if (!error && mount->parent)
 			error = unmount(place);
+		/* What comes to light at the root may still be shared with the original. */
+		if (!error && mount->parent && place->base < 0)
+			error = make_private(copy);
 	}
 	copy->depth--;
 	return error;
@@ -184,10 +195,13 @@ static int find_in_copy(void *argument)
 {
 	struct copy *copy = argument;
 
-	/* In the new namespace: from what is uppermost down, all that is mounted below it. */
-	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+	/* What is opened here can be cloned here only. */
+	copy->tree->copy = openat(copy->proc, "thread-self/ns/mnt", O_RDONLY | O_CLOEXEC);
+	if (copy->tree->copy < 0)
 		return -errno;
-	return take_apart(copy, copy->tree->root, &(struct place){.base = -1});
+	int error = make_private(copy);
+
+	return error ? error : take_apart(copy, copy->tree->root, &(struct place){.base = -1});
 }
 
 int mounts_reach(struct mount_tree *tree, int root)
@@ -205,7 +219,7 @@ int mounts_reach(struct mount_tree *tree, int root)
 		error = namespace_enter(&namespace->fd, 1, 0, find_by_path, &search,
 					"to look at mounts");
 	}
-	if (error || !missing(tree))
+	if (error || !missing(tree) || tree->copy)
 		return error;
 	copy.proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (copy.proc < 0)

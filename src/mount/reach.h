@@ -10,3 +10,6 @@
  * Mounts that stay out of reach have fd -1 afterwards.  0 or a negative errno without a report.
  */
 int mounts_reach(struct mount_tree *tree, int root);
+
+/* The id of the mount that fd is on, as struct mount has it; 0: not known. */
+uint64_t mount_id_of_fd(int fd);

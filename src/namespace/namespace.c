@@ -62,6 +62,25 @@ struct subject namespace_subject(const struct namespace *namespace)
 	return SUBJECT("%s %u", kinds[namespace->kind].what, namespace->id);
 }
 
+const char *namespace_name(enum namespace_kind kind)
+{
+	return kinds[kind].name;
+}
+
+int namespace_flag(enum namespace_kind kind)
+{
+	return kinds[kind].flag;
+}
+
+enum namespace_kind namespace_kind_of_flag(int flag)
+{
+	size_t kind = 0;
+
+	while (kind < NAMESPACE_KINDS && kinds[kind].flag != flag)
+		kind++;
+	return kind;
+}
+
 static void set_id(TaskKobjIdsEntry *ids, enum namespace_kind kind, uint32_t id)
 {
 	*(protobuf_c_boolean *)((char *)ids + kinds[kind].has_id) = true;
@@ -281,9 +300,7 @@ struct namespace *namespace_of_fd(struct checkpoint *checkpoint, int fd, enum na
 	struct stat stat;
 	uint64_t own;
 
-	*kind = 0;
-	while (*kind < NAMESPACE_KINDS && kinds[*kind].flag != flag)
-		++*kind;
+	*kind = namespace_kind_of_flag(flag);
 	if (*kind == NAMESPACE_NONE || fstat(fd, &stat) < 0) {
 		FAIL(EOPNOTSUPP, SUBJECT("namespace"),
 		     "report it: this kernel is newer than stasis",
@@ -407,18 +424,22 @@ int namespace_read_one(struct checkpoint *checkpoint, struct namespace *namespac
 				: error;
 }
 
-static int read_kind(struct checkpoint *checkpoint, struct task *task, enum namespace_kind kind)
+/* task: who is in it; NULL: nobody. */
+static int read_kind(struct checkpoint *checkpoint, struct task *task, enum namespace_kind kind,
+		     uint32_t id)
 {
-	uint32_t id = get_id(task->threads[0].core->ids, kind);
-	struct namespace *namespace;
+	struct namespace *namespace = namespace_by_id(checkpoint, kind, id);
 
 	if (!id || id == get_id(checkpoint->own_ids, kind))
 		return 0;
-	namespace = namespace_by_id(checkpoint, kind, id);
-	if (namespace)
+	if (namespace) {
+		if (!namespace->task)
+		namespace->task = task;
 		return 0;
+	}
 	if (!kinds[kind].carried)
-		return REFUSE(task_subject(task), "restore it with the program that wrote it",
+		return REFUSE(task ? task_subject(task) : SUBJECT("inventory.img"),
+			      "restore it with the program that wrote it",
 			      "it had a %s of its own, which stasis cannot restore yet",
 			      kinds[kind].what);
 	namespace = add(checkpoint, kind, id);
@@ -427,6 +448,44 @@ static int read_kind(struct checkpoint *checkpoint, struct task *task, enum name
 	content_function *read = content_of(namespace)->read;
 
 	return read ? read(checkpoint, namespace) : 0;
+}
+
+/* Those that only a descriptor or a mount holds: no task's ids name them. */
+static int read_held(struct checkpoint *checkpoint)
+{
+	const InventoryEntry *inventory = checkpoint->inventory;
+	int result = 0;
+
+	for (size_t i = 0; i < inventory->n_namespaces; i++) {
+		const InventoryNamespace *entry = inventory->namespaces[i];
+		enum namespace_kind kind = namespace_kind_of_flag(entry->ns_cflag);
+		int error = kind == NAMESPACE_NONE || !entry->id
+				    ? FAIL(EBADMSG, SUBJECT("inventory.img"),
+					   "the checkpoint is damaged: take another copy of it",
+					   "names a namespace of an unknown kind (%#x)",
+					   entry->ns_cflag)
+				    : read_kind(checkpoint, NULL, kind, entry->id);
+
+		if (error)
+			result = error;
+	}
+	return result;
+}
+
+void namespaces_list(struct checkpoint *checkpoint, InventoryEntry *inventory)
+{
+	const struct namespace_table *table = &checkpoint->namespaces;
+
+	inventory->namespaces =
+		arena_new_array(checkpoint->arena, InventoryNamespace *, table->all.count);
+	array_each (&table->all, item) {
+		InventoryNamespace *entry =
+			ARENA_MESSAGE(checkpoint->arena, inventory_namespace, InventoryNamespace);
+
+		entry->id = (*item)->id;
+		entry->ns_cflag = kinds[(*item)->kind].flag;
+		inventory->namespaces[inventory->n_namespaces++] = entry;
+	}
 }
 
 int namespaces_read(struct checkpoint *checkpoint)
@@ -438,12 +497,16 @@ int namespaces_read(struct checkpoint *checkpoint)
 		checkpoint->own_ids = checkpoint->tree.tasks[0]->threads[0].core->ids;
 	tree_each_task (&checkpoint->tree, task)
 		for (size_t i = 0; task->state != TASK_DEAD && i < NAMESPACE_KINDS; i++) {
-			int error = read_kind(checkpoint, task, i);
+			uint32_t id = get_id(task->threads[0].core->ids, i);
+			int error = read_kind(checkpoint, task, i, id);
 
 			if (error)
 				result = error;
 		}
-	return result;
+
+	int held = read_held(checkpoint);
+
+	return result ? result : held;
 }
 
 static int make_one(void *argument)
@@ -505,8 +568,7 @@ static int enter_remotely(struct checkpoint *checkpoint, struct task *task, cons
 	return error;
 }
 
-/* A descriptor of it that the caller closes, or a negative errno. */
-static int open_kind(const struct namespace *namespace, enum namespace_kind kind)
+int namespace_open(const struct namespace *namespace, enum namespace_kind kind)
 {
 	char path[32];
 	int fd;
@@ -529,7 +591,7 @@ int namespaces_join(struct checkpoint *checkpoint, struct task *task)
 
 		if (error || i == NAMESPACE_PID || namespace == inherited)
 			continue;
-		fds[count] = open_kind(namespace, i);
+		fds[count] = namespace_open(namespace, i);
 		if (fds[count] < 0)
 			error = FAIL(-fds[count], task_subject(task), NULL,
 				     "no descriptor of its %s: %s", kinds[i].what,

@@ -8,6 +8,7 @@
 #include "base/hash.h"
 #include "base/report.h"
 #include "images/core.pb-c.h"
+#include "images/inventory.pb-c.h"
 
 struct checkpoint;
 struct task;
@@ -110,6 +111,15 @@ void namespaces_close(struct checkpoint *checkpoint);
 /* The namespace of a task; NULL: stasis' own. */
 struct namespace *namespace_of_task(struct checkpoint *checkpoint, const struct task *task,
 				    enum namespace_kind kind);
+/* The name under /proc/PID/ns. */
+const char *namespace_name(enum namespace_kind kind);
+/* CLONE_NEW* of a kind, and back (NAMESPACE_NONE: of none). */
+int namespace_flag(enum namespace_kind kind);
+enum namespace_kind namespace_kind_of_flag(int flag);
+/* A descriptor of it (NULL: of stasis' own) that the caller closes, or a negative errno. */
+int namespace_open(const struct namespace *namespace, enum namespace_kind kind);
+/* Dump: names all of them in the inventory. */
+void namespaces_list(struct checkpoint *checkpoint, InventoryEntry *inventory);
 /* By the images' id; NULL: stasis' own, or there is none. */
 struct namespace *namespace_by_id(struct checkpoint *checkpoint, enum namespace_kind kind,
 				  uint32_t id);

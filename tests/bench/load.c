@@ -3,15 +3,18 @@
  * An application of a given size, for measurements:
  *
  *	load READY memory MIB | processes N | threads N | mappings N | descriptors N
+ *	           | binds N | shared N | tmpfs N
  *
  * makes the file READY when it is complete, and waits.
  */
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -98,12 +101,59 @@ static void descriptors(long count)
 	}
 }
 
+/* A namespace with a tmpfs that has so many mountpoints; the first is something to bind. */
+static void mountpoints(long count)
+{
+	char path[64];
+
+	check(!unshare(CLONE_NEWNS), "unshare");
+	check(!mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), "private");
+	check(!mount("base", "/mnt", "tmpfs", 0, "nr_inodes=0"), "mount");
+	for (long i = 0; i <= count; i++) {
+		snprintf(path, sizeof(path), "/mnt/%ld", i);
+		check(!mkdir(path, 0755), "mkdir");
+	}
+}
+
+static void each_mountpoint(long count, const char *source, const char *type, unsigned long flags)
+{
+	char path[64];
+
+	for (long i = 1; i <= count; i++) {
+		snprintf(path, sizeof(path), "/mnt/%ld", i);
+		check(!mount(source, path, type, flags, NULL), "mount");
+	}
+}
+
+static void binds(long count)
+{
+	mountpoints(count);
+	each_mountpoint(count, "/mnt/0", NULL, MS_BIND);
+}
+
+/* All of one peer group. */
+static void shared(long count)
+{
+	mountpoints(count);
+	check(!mount("/mnt/0", "/mnt/0", NULL, MS_BIND, NULL), "bind");
+	check(!mount(NULL, "/mnt/0", NULL, MS_SHARED, NULL), "shared");
+	each_mountpoint(count - 1, "/mnt/0", NULL, MS_BIND);
+}
+
+static void tmpfs(long count)
+{
+	mountpoints(count);
+	each_mountpoint(count, "some", "tmpfs", 0);
+}
+
 static const struct {
 	const char *name;
 	void (*make)(long count);
 } kinds[] = {
-	{"memory", memory},     {"processes", processes},     {"threads", threads},
-	{"mappings", mappings}, {"descriptors", descriptors},
+	{"memory", memory},           {"processes", processes},
+	{"threads", threads},         {"mappings", mappings},
+	{"descriptors", descriptors}, {"binds", binds},
+	{"shared", shared},           {"tmpfs", tmpfs},
 };
 
 int main(int argc, char **argv)
@@ -115,6 +165,7 @@ int main(int argc, char **argv)
 		close(open(argv[1], O_WRONLY | O_CREAT, 0600));
 		wait_for_ever(NULL);
 	}
-	fprintf(stderr, "usage: load READY memory|processes|threads|mappings|descriptors COUNT\n");
+	fprintf(stderr, "usage: load READY memory|processes|threads|mappings|descriptors|binds|"
+			"shared|tmpfs COUNT\n");
 	return 1;
 }

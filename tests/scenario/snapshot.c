@@ -4,6 +4,7 @@
  * untouched pages cost nothing.
  */
 #include "snapshot.h"
+#include "mounts.h"
 #include "scenario.h"
 
 #include <dirent.h>
@@ -263,6 +264,12 @@ struct mapping {
 	char perms[8], device[16], name[1024], flags[256];
 };
 
+/* A filesystem that is part of the checkpoint has other numbers after a restore. */
+static bool made_anew(const struct mapping *m)
+{
+	return m->name[0] == '/' && !strncmp(m->device, "00:", 3) && m->inode;
+}
+
 static void add_mapping(struct snapshot *s, const struct mapping *m)
 {
 	/* A stack has grown when something was called; only its end is fixed. */
@@ -270,7 +277,8 @@ static void add_mapping(struct snapshot *s, const struct mapping *m)
 		line(s, "mapping to %lx %s %s%s", m->end, m->perms, m->name, m->flags);
 	else if (m->end > m->start)
 		line(s, "mapping %lx-%lx %s %lx %s %lu %s%s", m->start, m->end, m->perms, m->offset,
-		     m->device, m->inode, m->name, m->flags);
+		     made_anew(m) ? "tmpfs" : m->device, made_anew(m) ? 0 : m->inode, m->name,
+		     m->flags);
 }
 
 /* Neighbours that differ in nothing may be one mapping or several, as the kernel likes. */
@@ -386,6 +394,17 @@ static void add_prctl(struct snapshot *s)
 	}
 }
 
+static void add_mount(void *snapshot, const char *text)
+{
+	line(snapshot, "%s", text);
+}
+
+static void add_mounts(struct snapshot *s)
+{
+	if (slurp("/proc/self/mountinfo"))
+		mounts_describe(scratch, add_mount, s);
+}
+
 void snapshot_take(struct snapshot *s, int hidden)
 {
 	static char room[2][ROOM];
@@ -403,6 +422,7 @@ void snapshot_take(struct snapshot *s, int hidden)
 	add_files(s);
 	add_descriptors(s, hidden);
 	add_mappings(s);
+	add_mounts(s);
 }
 
 void snapshot_compare(const struct snapshot *before, const struct snapshot *after)

@@ -762,9 +762,8 @@ static void add_mount(struct fixture *fixture, struct mount *mount, uint32_t id,
 	fixture->superblock.mounts = mount;
 }
 
-static void assert_deleted(struct fixture *fixture, uint32_t id, const char *path, const char *text)
+static void assert_deleted(int fd, const char *path, const char *text)
 {
-	int fd = contents_deleted(&fixture->made, id);
 	char link[64], target[PATH_MAX], data[100];
 	struct stat stat;
 	ssize_t length;
@@ -795,6 +794,7 @@ static void test_sources(void **state)
 	struct fixture *fixture = *state;
 	struct mount mounts[9];
 	size_t count = 0;
+	int deleted[4];
 
 	assert_true(mount_source(fixture, "tmpfs", 0, NULL));
 	fd_close(&fixture->superblock.fd);
@@ -828,13 +828,17 @@ static void test_sources(void **state)
 	fixture->made.fd = -1;
 	filesystem_make(&fixture->checkpoint, &fixture->made);
 	assert_no_report();
-	assert_deleted(fixture, 5, "/text (deleted)", "the old text");
-	assert_deleted(fixture, 6, "/text (deleted)", "the old text");
-	assert_deleted(fixture, 7, "/hidden/text (deleted)", "hidden");
-	assert_deleted(fixture, 8, "/gone (deleted)", NULL);
 	assert_int_equal(contents_deleted(&fixture->made, 9), -1);
+	for (uint32_t id = 5; id <= 8; id++)
+		deleted[id - 5] = fcntl(contents_deleted(&fixture->made, id), F_DUPFD_CLOEXEC, 0);
 	filesystem_seal(&fixture->checkpoint, &fixture->made);
 	assert_no_report();
+	assert_deleted(deleted[0], "/text (deleted)", "the old text");
+	assert_deleted(deleted[1], "/text (deleted)", "the old text");
+	assert_deleted(deleted[2], "/hidden/text (deleted)", "hidden");
+	assert_deleted(deleted[3], "/gone (deleted)", NULL);
+	for (size_t i = 0; i < 4; i++)
+		close(deleted[i]);
 
 	/* What could not be seen is as it would be if nobody had looked. */
 	assert_int_equal(fchdir(fixture->source), 0);
