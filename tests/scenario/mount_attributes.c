@@ -34,16 +34,16 @@ static void setup(void)
 	must(symlink("f", "m/link"));
 	for (size_t i = 0; i < sizeof(flags) / sizeof(*flags); i++) {
 		snprintf(name, sizeof(name), "bind%zu", i);
-		bind("m/a", name);
-		change(name, MS_REMOUNT | MS_BIND | flags[i]);
+		bind_mount("m/a", name);
+		set_mount(name, MS_REMOUNT | MS_BIND | flags[i]);
 		snprintf(name, sizeof(name), "tmpfs%zu", i);
 		new_directory(name);
 		must(mount(name, name, "tmpfs", flags[i], "size=64k"));
 	}
-	bind("m", "nosymfollow");
-	change("nosymfollow", MS_REMOUNT | MS_BIND | MS_NOSYMFOLLOW);
+	bind_mount("m", "nosymfollow");
+	set_mount("nosymfollow", MS_REMOUNT | MS_BIND | MS_NOSYMFOLLOW);
 	new_tmpfs("super");
-	change("super", MS_REMOUNT | MS_RDONLY);
+	set_mount("super", MS_REMOUNT | MS_RDONLY);
 	new_directory("flags");
 	must(mount("flags", "flags", "tmpfs", MS_SYNCHRONOUS | MS_DIRSYNC | MS_LAZYTIME, NULL));
 }

@@ -18,10 +18,10 @@ static void setup(void)
 	new_directory("m/gone");
 	must(chmod("m/gone", 0751));
 	must(chown("m/gone", 5, 6));
-	bind("m/gone", "directory");
+	bind_mount("m/gone", "directory");
 	must(rmdir("m/gone"));
 	new_directory("m/taken");
-	bind("m/taken", "taken");
+	bind_mount("m/taken", "taken");
 	must(rmdir("m/taken"));
 	new_directory("m/taken"); /* the name is another's now */
 	new_file("m/taken/in it", "another");
@@ -36,7 +36,7 @@ static void setup(void)
 	must(chmod("closed", 0604));
 	must(unlink("m/closed"));
 	new_directory("m/a/c/deep");
-	bind("m/a/c/deep", "deep");
+	bind_mount("m/a/c/deep", "deep");
 	must(rename("m/a/c", "m/b/renamed")); /* not removed: it is elsewhere */
 	on_directory = must(open("directory", O_RDONLY | O_DIRECTORY));
 }

@@ -45,9 +45,9 @@ static void setup(void)
 	memcpy(path, "m/", 2);
 	path[2 + 255] = 0;
 	new_directory(path);
-	bind("m/a", path);
+	bind_mount("m/a", path);
 	new_file("m/over", "below");
-	bind("m", "m2");
+	bind_mount("m", "m2");
 	must(mount("m/f", "m/over", NULL, MS_BIND, NULL));
 	must(mount("first", "m2", "tmpfs", 0, "size=64k"));
 	must(mount("second", "m2", "tmpfs", 0, "size=64k"));

@@ -24,7 +24,7 @@ static void setup_same(void *unused)
 static void setup_copy(void *unused)
 {
 	must(unshare(CLONE_NEWNS));
-	change("m", MS_SLAVE); /* the master is in the parent's */
+	set_mount("m", MS_SLAVE); /* the master is in the parent's */
 	new_tmpfs("only in the copy");
 	in_copy = child(setup_same, NULL, NULL);
 }
@@ -69,7 +69,7 @@ static void setup(void)
 	must(sched_setaffinity(0, sizeof(one), &one));
 	own_namespace();
 	new_tmpfs("m");
-	change("m", MS_SHARED);
+	set_mount("m", MS_SHARED);
 	peer = child(setup_peer, NULL, NULL);
 	pid = namespace_of_child(path);
 	held = must(open(path, O_RDONLY | O_CLOEXEC));

@@ -15,42 +15,42 @@
 static void peers(void)
 {
 	new_tmpfs("peers");
-	change("peers", MS_SHARED);
-	bind("peers", "peers_whole");
-	bind("peers/a", "peers_a"); /* another root */
-	bind("peers/b", "peers_b"); /* and one disjoint to that */
+	set_mount("peers", MS_SHARED);
+	bind_mount("peers", "peers_whole");
+	bind_mount("peers/a", "peers_a"); /* another root */
+	bind_mount("peers/b", "peers_b"); /* and one disjoint to that */
 	must(mount("in peers", "peers/a/c", "tmpfs", 0, "size=1m"));
 	must(umount("peers_whole/a/c")); /* everywhere */
 	must(mount("again", "peers_a/c", "tmpfs", 0, "size=1m"));
 	/* Members with different children: one leaves, changes, and comes back as a member. */
-	change("peers_b", MS_PRIVATE);
+	set_mount("peers_b", MS_PRIVATE);
 	must(mount("only here", "peers_b", "tmpfs", 0, "size=1m"));
 }
 
 static void only_disjoint(void)
 {
 	new_tmpfs("disjoint");
-	change("disjoint", MS_SHARED);
-	bind("disjoint/a", "disjoint_a");
-	bind("disjoint/b", "disjoint_b");
+	set_mount("disjoint", MS_SHARED);
+	bind_mount("disjoint/a", "disjoint_a");
+	bind_mount("disjoint/b", "disjoint_b");
 	must(umount2("disjoint", MNT_DETACH)); /* nobody has a root that contains both */
 }
 
 static void slaves(void)
 {
 	new_tmpfs("master");
-	change("master", MS_SHARED);
-	bind("master", "slave");
-	change("slave", MS_SLAVE);
-	bind("master/a", "slave_a");
-	change("slave_a", MS_SLAVE);
-	bind("slave", "shared_slave");
-	change("shared_slave", MS_SHARED);
-	bind("shared_slave", "slave_of_slave");
-	change("slave_of_slave", MS_SLAVE);
-	change("slave_of_slave", MS_SHARED);
-	bind("slave_of_slave/a", "last_slave");
-	change("last_slave", MS_SLAVE);
+	set_mount("master", MS_SHARED);
+	bind_mount("master", "slave");
+	set_mount("slave", MS_SLAVE);
+	bind_mount("master/a", "slave_a");
+	set_mount("slave_a", MS_SLAVE);
+	bind_mount("slave", "shared_slave");
+	set_mount("shared_slave", MS_SHARED);
+	bind_mount("shared_slave", "slave_of_slave");
+	set_mount("slave_of_slave", MS_SLAVE);
+	set_mount("slave_of_slave", MS_SHARED);
+	bind_mount("slave_of_slave/a", "last_slave");
+	set_mount("last_slave", MS_SLAVE);
 	must(mount("from above", "master/a/c", "tmpfs", 0, "size=1m"));
 	must(mount("from the middle", "shared_slave/b", "tmpfs", 0, "size=1m"));
 }
@@ -59,18 +59,18 @@ static void slaves(void)
 static void inverted(void)
 {
 	new_tmpfs("outer");
-	change("outer", MS_SHARED);
-	bind("outer", "inner");
-	change("outer", MS_SLAVE);
+	set_mount("outer", MS_SHARED);
+	bind_mount("outer", "inner");
+	set_mount("outer", MS_SLAVE);
 	must(mount("inner", "outer/a/c", NULL, MS_MOVE, NULL));
 }
 
 static void unbindable(void)
 {
 	new_tmpfs("unbindable");
-	change("unbindable", MS_UNBINDABLE);
+	set_mount("unbindable", MS_UNBINDABLE);
 	must(mount("on it", "unbindable/a", "tmpfs", 0, "size=1m"));
-	change("unbindable/a", MS_UNBINDABLE);
+	set_mount("unbindable/a", MS_UNBINDABLE);
 }
 
 static void setup(void)

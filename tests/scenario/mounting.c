@@ -51,13 +51,13 @@ void new_tmpfs(const char *path)
 	furnish(path);
 }
 
-void bind(const char *from, const char *to)
+void bind_mount(const char *from, const char *to)
 {
 	new_directory(to);
 	must(mount(from, to, NULL, MS_BIND, NULL));
 }
 
-void change(const char *path, unsigned long flags)
+void set_mount(const char *path, unsigned long flags)
 {
 	must(mount(NULL, path, NULL, flags, NULL));
 }

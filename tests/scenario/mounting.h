@@ -14,8 +14,8 @@ void furnish(const char *path);
 void new_directory(const char *path);
 void new_file(const char *path, const char *text);
 /* bind mounts `from` at the directory `to`, which is made if need be. */
-void bind(const char *from, const char *to);
+void bind_mount(const char *from, const char *to);
 /* mount(2) with flags alone: MS_SHARED, MS_REMOUNT | MS_BIND | ... */
-void change(const char *path, unsigned long flags);
+void set_mount(const char *path, unsigned long flags);
 /* What is in a file. */
 void same_file(const char *path, const char *text);

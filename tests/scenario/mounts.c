@@ -117,7 +117,8 @@ static void describe(int parent, int depth, void (*line)(void *, const char *), 
 	while ((entry = next_child(parent))) {
 		entry->shown = true;
 		snprintf(text, sizeof(text), "mount %*s%s #%d %s %s %s", depth, "", entry->point,
-			 numbered(&devices, entry->device), root_of(entry), entry->flags, entry->rest);
+			 numbered(&devices, entry->device), root_of(entry), entry->flags,
+			 entry->rest);
 		add_tags(text, sizeof(text), entry->tags);
 		line(argument, text);
 		describe(entry - entries, depth + 1, line, argument);
