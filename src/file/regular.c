@@ -129,6 +129,9 @@ static int find_name_on_mount(struct checkpoint *checkpoint, struct description 
 	RegFileEntry *entry = description->entry->reg;
 	const struct mount *mount = description->mount;
 
+	if (mount->skipped)
+		return REFUSE(description_subject(description), "close it before the dump",
+			      "it is on the mount %s, which --skip-mnt leaves out", mount->path);
 	entry->has_mnt_id = true;
 	entry->mnt_id = mount->short_id;
 	if (!path_contains(mount->path, description->link) &&

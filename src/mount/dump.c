@@ -229,7 +229,7 @@ int mounts_describe(struct checkpoint *checkpoint)
 	struct phase phase = phase_begin("mounts", NULL);
 	int error = collect_all(checkpoint);
 
-	if (!error && checkpoint->mounts.graph)
+	if (!error)
 		error = externals_describe(checkpoint);
 	if (!error && checkpoint->mounts.graph)
 		error = describe_contents(checkpoint);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What options give from outside: --external, --ext-mount-map and --root. */
 #include "mount/external.h"
 
 #include <errno.h>
@@ -7,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
@@ -37,168 +39,190 @@ struct mount_graph *mounts_own(struct checkpoint *checkpoint)
 	return state->own;
 }
 
-/* The same filesystem in stasis' own namespace, or NULL. */
-static struct superblock *own_superblock(struct checkpoint *checkpoint,
-					 const struct superblock *superblock)
+static bool is_outside(const struct peer_group *group)
 {
-	struct superblock *own = hash_get(&mounts_own(checkpoint)->by_device, superblock->device);
-
-	while (own && strcmp(own->type, superblock->type))
-		own = own->next_of_device;
-	return own;
+	return group && (group->outside || !group->members);
 }
 
-static struct provider *add_provider(struct superblock *superblock, const struct provider *values)
+struct peer_group *mount_outside_group(const struct mount *mount)
 {
-	struct provider *provider = array_push(&superblock->providers);
-
-	*provider = *values;
-	return provider;
+	return is_outside(mount->group)    ? mount->group
+	       : is_outside(mount->master) ? mount->master
+					   : NULL;
 }
 
-/* The group outside that a mount is in, or receives from; NULL: none. */
-static struct peer_group *outside_group(const struct mount *mount)
+static struct subject external_subject(const struct external *external)
 {
-	if (mount->group && mount->group->outside)
-		return mount->group;
-	return mount->master && !mount->master->members ? mount->master : NULL;
+	return SUBJECT("--external %s[%s]", external->kind, external->key);
 }
 
-/* ---- dump: --skip-mnt ----------------------------------------------------------------------- */
-
-/* What options have named and nothing was. */
-static int nothing_matches(struct mount_graph *graph, const char *option, const char *key)
+int external_unknown(struct checkpoint *checkpoint, struct subject option, const char *what,
+		     const char *(*next)(void *state), void *state)
 {
+	enum { MOST_SHOWN = 40 };
 	autofree char *list = NULL;
+	const char *each;
 	size_t size, count = 0;
 	FILE *text = open_memstream(&list, &size);
 
 	if (!text)
 		die_of_memory();
-	array_each (&graph->trees, tree)
-		array_each (&(*tree)->mounts, mount)
-			if (count++ < 40)
-				fprintf(text, "%s%s", count > 1 ? ", " : "",
-					path_escaped(graph->arena, (*mount)->path));
-	fclose(text);
-	return FAIL(ENOENT, SUBJECT("--%s %s", option, key), "name one that is there",
-		    "matches no mount; there are: %s%s", list, count > 40 ? ", ..." : "");
+	while ((each = next(state)) && count++ < MOST_SHOWN)
+		fprintf(text, "%s%s", count > 1 ? ", " : "", each);
+	if (fclose(text))
+		die_of_memory();
+	return FAIL(ENOENT, option, count ? "name one that is there" : "leave the option out",
+		    "matches no %s; there %s %s%s", what, count == 1 ? "is" : "are",
+		    count ? list : "none", count > MOST_SHOWN ? ", ..." : "");
 }
 
-static bool is_skipped(const struct mount *mount, const char *path)
+static void add_provider(struct superblock *superblock, struct provider provider)
 {
-	for (; mount; mount = mount->parent)
-		if (!strcmp(mount->path, path))
-			return true;
-	return false;
+	provider.home = -1;
+	*array_push(&superblock->providers) = provider;
 }
 
-static void take_out(struct mount **list, const struct mount *mount)
+static bool is_kind(const struct external *external, const char *kind)
 {
-	while (*list && *list != mount)
-		list = list == &(*list)->next_of_group ? &(*list)->next_of_group
-						       : &(*list)->next_of_group;
-	if (*list)
-		*list = mount->next_of_group;
+	return !strcmp(external->kind, kind);
 }
 
-static void take_out_of_superblock(struct mount *mount)
+/* ---- walks over what options could have named ---------------------------------------------- */
+
+struct walk {
+	struct mount_graph *graph;
+	const char *(*name)(struct walk *walk, const struct mount *mount); /* NULL: not that one */
+	size_t tree, mount;
+};
+
+static const char *next_name(void *state)
 {
-	struct mount **list = &mount->superblock->mounts;
+	struct walk *walk = state;
 
-	while (*list != mount)
-		list = &(*list)->next_of_superblock;
-	*list = mount->next_of_superblock;
-}
+	for (; walk->tree < walk->graph->trees.count; walk->tree++, walk->mount = 0) {
+		const struct mount_tree *tree = walk->graph->trees.items[walk->tree];
 
-static size_t skip(struct mount_tree *tree, const char *path)
-{
-	size_t kept = 0, count = tree->mounts.count;
+		while (walk->mount < tree->mounts.count) {
+			const char *name = walk->name(walk, tree->mounts.items[walk->mount++]);
 
-	for (size_t i = 0; i < count; i++) {
-		struct mount *mount = tree->mounts.items[i], *parent = mount->parent;
-
-		if (!parent || !is_skipped(mount, path)) {
-			tree->mounts.items[kept++] = mount;
-			continue;
+			if (name)
+				return name;
 		}
-		take_out_of_superblock(mount);
-		if (mount->group)
-			take_out(&mount->group->members, mount);
-		for (size_t k = 0, left = 0; k < parent->child_count; k++)
-			if (parent->children[k] != mount)
-				parent->children[left++] = parent->children[k];
-		parent->child_count--;
 	}
-	tree->mounts.count = kept;
-	return count - kept;
+	return NULL;
 }
 
-static int skip_all(struct checkpoint *checkpoint)
+static const char *name_path(struct walk *walk, const struct mount *mount)
 {
-	const struct string_list *list = &checkpoint->options->skip_mounts;
-	struct mount_graph *graph = checkpoint->mounts.graph;
+	return path_escaped(walk->graph->arena, mount->path);
+}
+
+static const char *name_key(struct walk *walk, const struct mount *mount)
+{
+	return mount->external;
+}
+
+static const char *name_device_number(struct walk *walk, const struct mount *mount)
+{
+	const struct superblock *superblock = mount->superblock;
+
+	if (superblock->mounts != mount || !superblock->filesystem ||
+	    !superblock->filesystem->outside || !major(superblock->device))
+		return NULL;
+	return arena_printf(walk->graph->arena, "%u/%u", major(superblock->device),
+			    minor(superblock->device));
+}
+
+static const char *name_device_key(struct walk *walk, const struct mount *mount)
+{
+	return mount->superblock->mounts == mount ? mount->superblock->device_key : NULL;
+}
+
+static int matches_nothing(struct checkpoint *checkpoint, const struct external *external,
+			   const char *what,
+			   const char *(*name)(struct walk *walk, const struct mount *mount))
+{
+	return external_unknown(checkpoint, external_subject(external), what, next_name,
+				&(struct walk){.graph = checkpoint->mounts.graph, .name = name});
+}
+
+/* Options that are about mounts, and no task has a mount namespace of its own. */
+static int check_no_mounts(struct checkpoint *checkpoint)
+{
+	const struct options *options = checkpoint->options;
+	struct subject subject;
+
+	if (options->external.count)
+		subject = external_subject(&options->external.items[0]);
+	else if (options->skip_mounts.count)
+		subject = SUBJECT("--skip-mnt %s", options->skip_mounts.items[0]);
+	else
+		return 0;
+	return FAIL(ENOENT, subject, "leave the option out",
+		    "matches nothing: all tasks are in the mount namespace of stasis");
+}
+
+/* ---- dump ----------------------------------------------------------------------------------- */
+
+static int check_sharing(struct checkpoint *checkpoint, const struct mount *mount)
+{
+	const struct options *options = checkpoint->options;
+	struct subject subject = mount_subject(checkpoint->arena, mount);
 	int result = 0;
 
-	for (size_t i = 0; i < list->count; i++) {
-		size_t skipped = 0;
-
-		array_each (&graph->trees, tree)
-			skipped += skip(*tree, list->items[i]);
-		if (!skipped)
-			result = nothing_matches(graph, "skip-mnt", list->items[i]);
-	}
+	if (is_outside(mount->group) && !options->external_sharing)
+		result = REFUSE(subject, "dump with --enable-external-sharing, or make it private",
+				"it is external, and in one peer group with mounts outside");
+	if (is_outside(mount->master) && !options->external_masters)
+		result = REFUSE(subject, "dump with --enable-external-masters, or make it private",
+				"it is external, and the slave of mounts outside");
 	return result;
 }
 
-/* ---- dump: --external ------------------------------------------------------------------------ */
-
-static int mark_external(struct checkpoint *checkpoint, const struct external *external)
+static int mark_mounts(struct checkpoint *checkpoint, const struct external *external)
 {
-	const struct options *options = checkpoint->options;
-	struct mount_graph *graph = checkpoint->mounts.graph;
-	size_t marked = 0;
+	bool found = false;
+	int result = 0;
 
-	array_each (&graph->trees, tree)
+	array_each (&checkpoint->mounts.graph->trees, tree)
 		array_each (&(*tree)->mounts, each) {
 			struct mount *mount = *each;
-			struct peer_group *group = outside_group(mount);
-			bool allowed = group == mount->group ? options->external_sharing
-							     : options->external_masters;
 
 			if (strcmp(mount->path, external->key) || mount->external)
 				continue;
-			mount->external = external->value ? external->value : external->key;
+			found = true;
+			mount->external = external->value;
+			if (check_sharing(checkpoint, mount))
+				result = -EOPNOTSUPP;
 			add_provider(
 				mount->superblock,
-				&(struct provider){.root = mount->root,
-						   .name = arena_printf(checkpoint->arena,
-									"mnt[%s]", mount->external),
-						   .key = mount->external,
-						   .group = allowed ? group : NULL,
-						   .home = -1,
-						   .fd = -1});
-			marked++;
+				(struct provider){.root = mount->root,
+						  .name = arena_printf(checkpoint->arena, "mnt[%s]",
+								       external->value),
+						  .key = external->value,
+						  .group = mount_outside_group(mount),
+						  .fd = -1});
 		}
-	return marked ? 0 : nothing_matches(graph, "external", external->key);
+	return found ? result : matches_nothing(checkpoint, external, "mount", name_path);
 }
 
-/* dev[MAJOR/MINOR]: a filesystem on a device, which is mounted from that again. */
+/* dev[MAJOR/MINOR]: its filesystem is mounted again from a device that the restore is given. */
 static int mark_device(struct checkpoint *checkpoint, const struct external *external)
 {
 	unsigned int major_number, minor_number;
+	char end;
 
-	if (sscanf(external->key, "%u/%u", &major_number, &minor_number) != 2)
-		return FAIL(EINVAL, SUBJECT("--external dev[%s]", external->key),
-			    "write dev[MAJOR/MINOR]:NAME", "is no device number");
+	if (sscanf(external->key, "%u/%u%c", &major_number, &minor_number, &end) != 2 &&
+	    sscanf(external->key, "%u:%u%c", &major_number, &minor_number, &end) != 2)
+		return FAIL(EINVAL, external_subject(external), "write dev[MAJOR/MINOR]:NAME",
+			    "its key is no device number");
 	array_each (&checkpoint->mounts.graph->superblocks, each)
 		if ((*each)->device == makedev(major_number, minor_number)) {
 			(*each)->anew = true;
-			(*each)->source = external->value ? external->value : external->key;
+			(*each)->source = (*each)->device_key = external->value;
 			return 0;
 		}
-	return FAIL(ENOENT, SUBJECT("--external dev[%s]", external->key),
-		    "look at `stasis mounts PID`", "no filesystem of the tree is on this device");
+	return matches_nothing(checkpoint, external, "filesystem", name_device_number);
 }
 
 static int mark_all(struct checkpoint *checkpoint)
@@ -208,10 +232,8 @@ static int mark_all(struct checkpoint *checkpoint)
 
 	for (size_t i = 0; i < list->count; i++) {
 		const struct external *external = &list->items[i];
-		int error = !strcmp(external->kind, "mnt") && external->key && *external->key
-				    ? mark_external(checkpoint, external)
-			    : !strcmp(external->kind, "dev") ? mark_device(checkpoint, external)
-							     : 0;
+		int error = is_kind(external, "mnt") ? mark_mounts(checkpoint, external)
+						     : mark_device(checkpoint, external);
 
 		if (error)
 			result = error;
@@ -219,110 +241,7 @@ static int mark_all(struct checkpoint *checkpoint)
 	return result;
 }
 
-/* ---- what the machine has -------------------------------------------------------------------- */
-
-/*
- * The group of the tree that is outside and that a mount of stasis' own is in: at a dump the one
- * with its number, and at a restore, when numbers are others, the only one there can be.
- */
-static struct peer_group *group_of_own(struct checkpoint *checkpoint, const struct mount *own,
-				       const struct superblock *superblock, bool restore)
-{
-	struct peer_group *found = NULL;
-
-	if (!own->group)
-		return NULL;
-	found = hash_get(&checkpoint->mounts.graph->by_group, own->group->id);
-	if (found && (found->outside || !found->members))
-		return found;
-	if (!restore)
-		return NULL;
-	found = NULL;
-	for (const struct mount *mount = superblock->mounts; mount;
-	     mount = mount->next_of_superblock) {
-		struct peer_group *group = outside_group(mount);
-
-		if (group && found && group != found)
-			return NULL;
-		found = group ? group : found;
-	}
-	return found;
-}
-
-static int open_clone(const char *path)
-{
-	int fd = open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
-
-	return fd < 0 ? -errno : fd;
-}
-
-/* Opens the mounts of stasis' own that may be providers, all at once: covered ones take a copy of
- * the namespace. */
-static void reach_own(struct checkpoint *checkpoint)
-{
-	array_each (&checkpoint->mounts.graph->superblocks, each) {
-		struct superblock *own = own_superblock(checkpoint, *each);
-
-		for (struct mount *mount = own ? own->mounts : NULL; mount;
-		     mount = mount->next_of_superblock)
-			mount->has_files = !mount->root_deleted;
-	}
-	array_each (&mounts_own(checkpoint)->trees, tree)
-		if ((*tree)->namespace)
-			mounts_reach(*tree, -1);
-}
-
-/* A clone of a mount of stasis' own, and where that can be cloned again; or -1. */
-static int clone_own(struct mount *own, int *home)
-{
-	autofd int fd = fd_steal(&own->fd);
-
-	*home = -1;
-	if (fd < 0)
-		return -1;
-	if (mount_id_of_fd(fd) == own->id)
-		return open_tree(fd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
-	/* It was covered: this is a clone already, in no group. */
-	*home = own->tree->copy;
-	return fd_steal(&fd);
-}
-
-static void add_machines(struct checkpoint *checkpoint, struct superblock *superblock, bool restore)
-{
-	struct superblock *own = own_superblock(checkpoint, superblock);
-
-	for (struct mount *mount = own ? own->mounts : NULL; mount;
-	     mount = mount->next_of_superblock) {
-		int home, fd = clone_own(mount, &home);
-
-		if (fd < 0)
-			continue;
-		add_provider(
-			superblock,
-			&(struct provider){.root = mount->root,
-					   .name = arena_printf(checkpoint->arena,
-								"the machine's %s", mount->path),
-					   .group = home < 0 ? group_of_own(checkpoint, mount,
-									    superblock, restore)
-							     : NULL,
-					   .home = home,
-					   .fd = fd});
-	}
-}
-
-/* A filesystem that stasis sees mounted itself is the machine's, and not the checkpoint's. */
-static void find_machines(struct checkpoint *checkpoint)
-{
-	reach_own(checkpoint);
-	array_each (&checkpoint->mounts.graph->superblocks, each) {
-		struct superblock *superblock = *each;
-
-		if (!strcmp(superblock->type, "nsfs") || !own_superblock(checkpoint, superblock))
-			continue;
-		superblock->machine = true;
-		add_machines(checkpoint, superblock, false);
-	}
-}
+/* ---- the root ------------------------------------------------------------------------------- */
 
 static struct mount *root_mount(struct checkpoint *checkpoint)
 {
@@ -335,41 +254,41 @@ static struct mount *root_mount(struct checkpoint *checkpoint)
 	return NULL;
 }
 
-static bool is_outside(const struct superblock *superblock)
-{
-	const struct filesystem *filesystem = filesystem_find(superblock->type);
-
-	return superblock->machine || (filesystem && filesystem->outside && !superblock->anew);
-}
-
-static void add_root(struct checkpoint *checkpoint, int fd)
+/* The root of the first task's namespace, if a restore has to be given it. */
+static struct mount *wanted_root(struct checkpoint *checkpoint)
 {
 	struct mount *root = root_mount(checkpoint);
-	const char *path = checkpoint->options->root;
 
-	if (!root || !is_outside(root->superblock))
-		return;
-	add_provider(
-		root->superblock,
-		&(struct provider){.root = root->root,
-				   .name = path ? arena_printf(checkpoint->arena, "--root %s", path)
-						: "--root",
-				   .group = outside_group(root),
-				   .fd = fd});
+	return root && !root->external && superblock_is_outside(root->superblock) ? root : NULL;
+}
+
+/* What --root will give, when the machine has nothing that would do. */
+static void promise_root(struct checkpoint *checkpoint)
+{
+	struct mount *root = wanted_root(checkpoint);
+
+	if (root)
+		add_provider(root->superblock, (struct provider){.root = root->root,
+								 .name = "--root",
+								 .group = mount_outside_group(root),
+								 .fd = -1});
 }
 
 int externals_describe(struct checkpoint *checkpoint)
 {
-	int error = skip_all(checkpoint);
+	int error;
 
+	if (!checkpoint->mounts.graph)
+		return check_no_mounts(checkpoint);
+	error = mounts_skip(checkpoint);
 	array_each (&checkpoint->mounts.graph->superblocks, each)
 		(*each)->filesystem = filesystem_find((*each)->type);
 	if (!error)
 		error = mark_all(checkpoint);
 	if (error)
 		return error;
-	find_machines(checkpoint);
-	add_root(checkpoint, -1);
+	machine_describe(checkpoint);
+	promise_root(checkpoint);
 	return 0;
 }
 
@@ -379,102 +298,164 @@ static const struct external *find_option(const struct options *options, const c
 					  const char *key)
 {
 	for (size_t i = 0; i < options->external.count; i++)
-		if (!strcmp(options->external.items[i].kind, kind) &&
-		    !strcmp(options->external.items[i].key ? options->external.items[i].key : "",
-			    key))
+		if (is_kind(&options->external.items[i], kind) &&
+		    !strcmp(options->external.items[i].key, key))
 			return &options->external.items[i];
 	return NULL;
 }
 
+/*
+ * Opens what an option gives for a mount: a clone that is still in the group of what is mounted at
+ * `path`.  That stands for the mount's group outside, if it is shared at all.
+ */
+static int open_given(struct checkpoint *checkpoint, struct mount *mount, const char *path,
+		      struct provider provider)
+{
+	autofd int place = open(path, O_PATH | O_CLOEXEC);
+	const struct mount *own;
+
+	provider.fd = place < 0 ? -1
+				: open_tree(place, "",
+					    OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+	if (provider.fd < 0)
+		return FAIL(errno, mount_subject(checkpoint->arena, mount),
+			    "give a path to something mounted that can be bound",
+			    "what %s gives for it cannot be cloned: %s: %s", provider.name, path,
+			    strerror(errno));
+	own = hash_get(&mounts_own(checkpoint)->by_id, mount_id_of_fd(place));
+	provider.root = mount->root;
+	provider.group = own && own->group ? mount_outside_group(mount) : NULL;
+	add_provider(mount->superblock, provider);
+	return 0;
+}
+
 static int open_external(struct checkpoint *checkpoint, struct mount *mount)
 {
-	const struct options *options = checkpoint->options;
-	const struct external *option = find_option(options, "mnt", mount->external);
-	struct peer_group *group = outside_group(mount);
-	int fd;
+	const struct external *option = find_option(checkpoint->options, "mnt", mount->external);
+	const char *name = arena_printf(checkpoint->arena, "--external mnt[%s]", mount->external);
 
-	if (!option || !option->value)
+	if (!option)
 		return FAIL(ENOENT, mount_subject(checkpoint->arena, mount),
-			    "give its place: --external mnt[KEY]:PATH",
+			    arena_printf(checkpoint->arena, "give its place: %s:PATH", name),
 			    "it is external, with the key %s", mount->external);
-	fd = open_clone(option->value);
-	if (fd < 0)
-		return FAIL(-fd, mount_subject(checkpoint->arena, mount), "give another place",
-			    "its source %s cannot be opened: %s", option->value, strerror(-fd));
-	add_provider(mount->superblock,
-		     &(struct provider){
-			     .root = mount->root,
-			     .name = arena_printf(checkpoint->arena, "mnt[%s]", mount->external),
-			     .key = mount->external,
-			     .group = group,
-			     .fd = fd});
+	return open_given(checkpoint, mount, option->value,
+			  (struct provider){.name = name, .key = mount->external});
+}
+
+static int open_externals(struct checkpoint *checkpoint)
+{
+	int result = 0;
+
+	array_each (&checkpoint->mounts.graph->trees, tree)
+		array_each (&(*tree)->mounts, mount) {
+			int error = (*mount)->external ? open_external(checkpoint, *mount) : 0;
+
+			if (error)
+				result = error;
+		}
+	return result;
+}
+
+static int open_device(struct checkpoint *checkpoint, struct superblock *superblock)
+{
+	const struct external *option =
+		find_option(checkpoint->options, "dev", superblock->device_key);
+	struct subject subject = superblock_subject(superblock);
+	struct stat stat_;
+
+	if (!option)
+		return FAIL(ENOENT, subject,
+			    arena_printf(checkpoint->arena,
+					 "give the device: --external dev[%s]:/dev/PATH",
+					 superblock->device_key),
+			    "it is on an external device, with the key %s", superblock->device_key);
+	if (stat(option->value, &stat_) < 0)
+		return FAIL(errno, subject, "give another device",
+			    "its external device %s cannot be found: %s", option->value,
+			    strerror(errno));
+	if (!S_ISBLK(stat_.st_mode))
+		return FAIL(ENOTBLK, subject, "give another device",
+			    "its external device %s is no block device", option->value);
+	superblock->anew = true;
+	superblock->source = option->value;
 	return 0;
 }
 
 static int open_root(struct checkpoint *checkpoint)
 {
 	const char *path = checkpoint->options->root;
-	int fd = path ? open_clone(path) : -1;
+	struct mount *root = path ? wanted_root(checkpoint) : NULL;
 
-	if (!path)
-		return 0;
-	if (fd < 0)
-		return FAIL(-fd, SUBJECT("--root %s", path), "give a directory that is there",
-			    "cannot be opened: %s", strerror(-fd));
-	add_root(checkpoint, fd);
-	return 0;
+	return root ? open_given(checkpoint, root, path,
+				 (struct provider){.name = arena_printf(checkpoint->arena,
+									"--root %s", path)})
+		    : 0;
+}
+
+/* A key that is in no image. */
+static int check_keys(struct checkpoint *checkpoint)
+{
+	const struct external_list *list = &checkpoint->options->external;
+	int result = 0;
+
+	for (size_t i = 0; i < list->count; i++) {
+		const struct external *external = &list->items[i];
+		bool device = is_kind(external, "dev");
+		struct walk walk = {.graph = checkpoint->mounts.graph,
+				    .name = device ? name_device_key : name_key};
+		const char *name;
+
+		while ((name = next_name(&walk)) && strcmp(name, external->key))
+			;
+		if (!name)
+			result = matches_nothing(checkpoint, external,
+						 device ? "external device" : "external mount",
+						 walk.name);
+	}
+	return result;
 }
 
 static int check_source(struct checkpoint *checkpoint, struct superblock *superblock)
 {
-	if (!is_outside(superblock) || superblock->providers.count || !superblock->mounts)
+	const struct mount *mount = superblock->mounts;
+
+	if (!mount || !superblock_is_outside(superblock) || superblock->providers.count)
 		return 0;
-	return FAIL(ENODEV, mount_subject(checkpoint->arena, superblock->mounts),
-		    superblock->mounts == root_mount(checkpoint)
+	return FAIL(ENODEV, mount_subject(checkpoint->arena, mount),
+		    mount == root_mount(checkpoint)
 			    ? "give the new root with --root DIR"
-			    : "restore where it was dumped, or make it external when it is dumped "
-			      "(--external mnt[PATH]:KEY)",
-		    "its filesystem (%s, device %u:%u) is the machine's, and this one does not "
-		    "have it mounted",
-		    superblock->type, major(superblock->device), minor(superblock->device));
-}
-
-static void name_device(struct checkpoint *checkpoint, struct superblock *superblock)
-{
-	const struct external *option =
-		superblock->source ? find_option(checkpoint->options, "dev", superblock->source)
-				   : NULL;
-
-	if (option && option->value) {
-		superblock->anew = true;
-		superblock->source = option->value;
-	}
+			    : arena_printf(checkpoint->arena,
+					   "restore where it is mounted, or dump with --external "
+					   "mnt[%s]:KEY",
+					   path_escaped(checkpoint->arena, mount->path)),
+		    "its filesystem (%s, %s) is the machine's, and this machine does not have it "
+		    "mounted",
+		    superblock->type, superblock->source ?: "none");
 }
 
 int externals_read(struct checkpoint *checkpoint)
 {
-	struct mount_graph *graph = checkpoint->mounts.graph;
-	int result = open_root(checkpoint);
+	int result;
 
-	array_each (&graph->trees, tree)
-		array_each (&(*tree)->mounts, mount)
-			if ((*mount)->external && open_external(checkpoint, *mount))
-				result = -ENOENT;
-	reach_own(checkpoint);
-	array_each (&graph->superblocks, each) {
-		name_device(checkpoint, *each);
-		if (is_outside(*each) && strcmp((*each)->type, "nsfs"))
-			add_machines(checkpoint, *each, true);
-		if (check_source(checkpoint, *each))
+	if (!checkpoint->mounts.graph)
+		return check_no_mounts(checkpoint);
+	result = check_keys(checkpoint);
+	if (open_root(checkpoint))
+		result = -ENOENT;
+	if (open_externals(checkpoint))
+		result = -ENOENT;
+	array_each (&checkpoint->mounts.graph->superblocks, each)
+		if ((*each)->device_key && open_device(checkpoint, *each))
+			result = -ENOENT;
+	machine_read(checkpoint);
+	array_each (&checkpoint->mounts.graph->superblocks, each)
+		if (!(*each)->device_key && check_source(checkpoint, *each))
 			result = -ENODEV;
-	}
 	return result;
 }
 
 static void close_own(struct mount_tree *tree)
 {
-	array_each (&tree->mounts, mount)
-		fd_close(&(*mount)->fd);
 	if (tree->namespace)
 		fd_close(&tree->namespace->fd);
 	if (tree->copy > 0)
@@ -488,9 +469,10 @@ void externals_close(struct checkpoint *checkpoint)
 		array_each (&checkpoint->mounts.graph->superblocks, superblock)
 			array_each (&(*superblock)->providers, provider)
 				fd_close(&provider->fd);
-	if (checkpoint->mounts.own)
+	if (checkpoint->mounts.own) {
 		array_each (&checkpoint->mounts.own->trees, tree)
 			close_own(*tree);
-	graph_free(checkpoint->mounts.own);
-	checkpoint->mounts.own = NULL;
+		graph_free(checkpoint->mounts.own);
+		checkpoint->mounts.own = NULL;
+	}
 }

@@ -40,6 +40,7 @@ struct superblock {
 			 --enable-fs) */
 	bool late;    /* restore: it can be made only when all tasks exist (proc of an inner pid
 			 namespace) */
+	const char *device_key; /* --external dev[]: the name that a restore gives the device by */
 	uint32_t pid_namespace; /* proc: the id of the one it shows; 0: stasis' own */
 	unsigned int phase; /* restore: it can be made only when the mounts of lower phases are in
 			       place (1: overlayfs whose layers are on such of phase 0) */
@@ -99,6 +100,7 @@ struct mount {
 		*master; /* slave: who it receives from; the group's master if it is shared */
 	bool unbindable;
 	const char *external; /* key by which it is given from outside; or NULL */
+	bool skipped;         /* dump: --skip-mnt leaves it out */
 	uint32_t shown_id;    /* nsfs: the id of the namespace, */
 	int shown_flag;       /* and its kind, CLONE_NEW* */
 	uint32_t ghost_id;    /* root_deleted: what it shows, in ghost-file-ID.img; 0: not stored */

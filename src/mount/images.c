@@ -98,6 +98,7 @@ static void put_superblock(struct arena *arena, MntEntry *entry, const struct mo
 	PUT_TEXT(arena, entry, options, superblock->options);
 	PUT_TEXT(arena, entry, source, source ? source : "none");
 	entry->has_no_source = entry->no_source = !source;
+	entry->device_key = (char *)superblock->device_key;
 	entry->has_machine = entry->machine = superblock->machine;
 	entry->has_pid_namespace = superblock->pid_namespace;
 	entry->pid_namespace = superblock->pid_namespace;
@@ -318,6 +319,7 @@ static const char *check_superblock(struct mount_graph *graph, const struct moun
 	if (!superblock->mounts) {
 		superblock->fsid = entry->fsid;
 		superblock->machine = entry->machine;
+		superblock->device_key = entry->device_key;
 		superblock->pid_namespace = entry->pid_namespace;
 		superblock->anew = entry->fstype == FSTYPE__AUTO;
 		return NULL;

@@ -19,7 +19,6 @@
 int mounts_read(struct checkpoint *checkpoint)
 {
 	struct mount_state *state = &checkpoint->mounts;
-	int result = 0;
 
 	array_each (&checkpoint->namespaces.all, each) {
 		struct namespace *namespace = *each;
@@ -35,12 +34,10 @@ int mounts_read(struct checkpoint *checkpoint)
 			return error;
 		state->graph->trees.items[state->graph->trees.count - 1]->namespace = namespace;
 	}
-	if (!state->graph)
-		return 0;
-	array_each (&state->graph->superblocks, each)
-		(*each)->filesystem = filesystem_find((*each)->type);
-	result = externals_read(checkpoint);
-	return result;
+	if (state->graph)
+		array_each (&state->graph->superblocks, each)
+			(*each)->filesystem = filesystem_find((*each)->type);
+	return externals_read(checkpoint);
 }
 
 int mounts_plan(struct checkpoint *checkpoint)
