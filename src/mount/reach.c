@@ -56,7 +56,10 @@ static int find_by_path(void *argument)
 	array_each (&search->tree->mounts, each) {
 		struct mount *mount = *each;
 
-		if (!mount->has_files || mount->fd >= 0)
+		/* Of an unbindable mount there is no view without what is mounted on it but in a
+		 * copy. */
+		if (!mount->has_files || mount->fd >= 0 ||
+		    (mount->unbindable && mount->child_count))
 			continue;
 		mount->fd = open(mount->path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 		if (mount->fd >= 0 && mount_id_of_fd(mount->fd) != mount->id)
