@@ -80,7 +80,9 @@ struct place {
 
 struct copy {
 	struct mount_tree *tree;
-	int proc; /* stasis' own /proc */
+	int proc;     /* stasis' own /proc */
+	int root;     /* the root directory of a task, or -1 */
+	bool private; /* the lowest root, and with it all, could be made so */
 	int depth;
 };
 
@@ -180,9 +182,9 @@ static int take_apart(struct copy *copy, struct mount *lowest, const struct plac
 		if (!error && mount->has_files && mount->fd < 0)
 			mount->fd = open_tree(fd, "",
 					      OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
-		/* The root below could not be made private: what is unmounted there would be
-		 * elsewhere too. */
-		if (!error && !last && place->base < 0 && mount->parent->group)
+		/* A root below that is not private: what is unmounted there would be elsewhere too.
+		 */
+		if (!error && !last && place->base < 0 && mount->parent->group && !copy->private)
 			error = -EBUSY;
 		if (!error && mount->parent)
 			error = unmount(place);
@@ -194,16 +196,25 @@ static int take_apart(struct copy *copy, struct mount *lowest, const struct plac
 	return error;
 }
 
+/*
+ * Who copies a namespace while his root directory is on a mount has it on the copy of that mount
+ * then: a task's root may be the lowest one, which no path leads to.
+ */
 static int find_in_copy(void *argument)
 {
 	struct copy *copy = argument;
+	int error;
 
+	if (copy->root >= 0 && (fchdir(copy->root) < 0 || chroot(".") < 0))
+		return -errno;
+	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		return -errno;
+	copy->private = copy->root >= 0 && mount_id_of_fd(copy->root) == copy->tree->root->id;
 	/* What is opened here can be cloned here only. */
 	copy->tree->copy = openat(copy->proc, "thread-self/ns/mnt", O_RDONLY | O_CLOEXEC);
 	if (copy->tree->copy < 0)
 		return -errno;
-	int error = make_private(copy);
-
+	error = make_private(copy);
 	return error ? error : take_apart(copy, copy->tree->root, &(struct place){.base = -1});
 }
 
@@ -211,7 +222,7 @@ int mounts_reach(struct mount_tree *tree, int root)
 {
 	const struct namespace *namespace = tree->namespace;
 	struct search search = {.tree = tree, .root = -1};
-	struct copy copy = {.tree = tree};
+	struct copy copy = {.tree = tree, .root = root};
 	int error;
 
 	if (!missing(tree))
@@ -227,7 +238,7 @@ int mounts_reach(struct mount_tree *tree, int root)
 	copy.proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (copy.proc < 0)
 		return -errno;
-	error = namespace_enter(&namespace->fd, 1, CLONE_NEWNS, find_in_copy, &copy,
+	error = namespace_enter(&namespace->fd, 1, 0, find_in_copy, &copy,
 				"to look at covered mounts");
 	close(copy.proc);
 	if (error)
