@@ -32,6 +32,15 @@ uint64_t mount_id_of_fd(int fd)
 	return statx_.stx_mnt_id;
 }
 
+/* A path that begins elsewhere can lead to another file of the mount. */
+static bool is_root_of(const struct mount *mount, int fd)
+{
+	struct statx statx_;
+
+	return mount_id_of_fd(fd) == mount->id && statx(fd, "", AT_EMPTY_PATH, 0, &statx_) == 0 &&
+	       statx_.stx_attributes & STATX_ATTR_MOUNT_ROOT;
+}
+
 static bool missing(const struct mount_tree *tree)
 {
 	array_each (&tree->mounts, mount)
@@ -62,7 +71,7 @@ static int find_by_path(void *argument)
 		    (mount->unbindable && mount->child_count))
 			continue;
 		mount->fd = open(mount->path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-		if (mount->fd >= 0 && mount_id_of_fd(mount->fd) != mount->id)
+		if (mount->fd >= 0 && !is_root_of(mount, mount->fd))
 			fd_close(&mount->fd);
 	}
 	return 0;
