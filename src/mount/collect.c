@@ -209,18 +209,17 @@ static uint64_t find_cover(struct reader *reader, uint64_t covered)
 /* From the root that the kernel begins with to the one that processes have. */
 static int leave_bottom(struct reader *reader, uint64_t root)
 {
-	uint64_t cover = root;
-	int error;
+	for (;;) {
+		int error = ask(reader, root, ASK_MOUNT | ASK_TYPE);
+		uint64_t cover = !error && is_bottom(reader) ? find_cover(reader, root) : 0;
 
-	do {
-		root = cover;
-		error = ask(reader, root, ASK_MOUNT | ASK_TYPE);
-		cover = !error && is_bottom(reader) ? find_cover(reader, root) : 0;
-	} while (cover);
-	if (!error)
-		error = list(reader, root);
-	*array_push(&reader->ids) = root;
-	return error;
+		if (!cover)
+			return error;
+		error = list(reader, cover);
+		if (error)
+			return error;
+		*array_push(&reader->ids) = root = cover;
+	}
 }
 
 /* Seen from inside: is the root that we have the lowest one? */

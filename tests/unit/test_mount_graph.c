@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
@@ -372,6 +373,89 @@ static void comparison(void **state)
 	}
 }
 
+/* ---- the kernel ---------------------------------------------------------------------------- */
+
+/* A namespace with a bit of everything that a kernel has two ways to tell. */
+static int make_mounts(const char *place)
+{
+	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+	    mount("a b#\\c", place, "tmpfs", MS_SYNCHRONOUS, "mode=755") || chdir(place) ||
+	    mkdir("a \n\\b", 0700) || mkdir("\377", 0700) || mkdir("gone", 0700) ||
+	    mkdir("place", 0700) || mkdir("own", 0700) ||
+	    mount("a \n\\b", "\377", NULL, MS_BIND, NULL) ||
+	    mount(NULL, "\377", NULL, MS_SHARED, NULL) ||
+	    mount("\377", "own", NULL, MS_BIND, NULL) || mount(NULL, "own", NULL, MS_SLAVE, NULL) ||
+	    mount(NULL, "own", NULL, MS_SHARED, NULL) ||
+	    mount("x", "own", "tmpfs", MS_NOSUID | MS_NODEV | MS_RDONLY, "size=8k") ||
+	    mount("gone", "place", NULL, MS_BIND, NULL) || rmdir("gone") ||
+	    mount(NULL, "place", NULL, MS_REMOUNT | MS_BIND | MS_NOEXEC | MS_NOATIME, NULL) ||
+	    mount(NULL, "place", NULL, MS_UNBINDABLE, NULL))
+		return -1;
+	return 0;
+}
+
+/* Tells when it is done and then covers its root when told to, and waits for the end. */
+static void live_in_mounts(const char *place, int socket)
+{
+	char byte = make_mounts(place) ? 'e' : 'o';
+
+	(void)!write(socket, &byte, 1);
+	if (read(socket, &byte, 1) != 1)
+		_exit(0);
+	byte = mount("over", "/", "tmpfs", 0, NULL) ? 'e' : 'o';
+	(void)!write(socket, &byte, 1);
+	(void)!read(socket, &byte, 1);
+	_exit(0);
+}
+
+static void collected(void **state)
+{
+	struct fixture *fixture = *state;
+	char place[] = "/tmp/test_mount_graph.XXXXXX", byte, path[64];
+	struct mount_graph *covered = graph_new(fixture->arena), *told = graph_new(fixture->arena);
+	autofree char *text = NULL;
+	struct mount_tree *tree;
+	autofd int fd = -1;
+	int sockets[2];
+	size_t count;
+	pid_t pid;
+
+	if (geteuid())
+		skip();
+	assert_non_null(mkdtemp(place));
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets), 0);
+	pid = fork();
+	if (!pid) {
+		close(sockets[0]);
+		live_in_mounts(place, sockets[1]);
+	}
+	close(sockets[1]);
+	assert_int_equal(read(sockets[0], &byte, 1), 1);
+	assert_int_equal(byte, 'o');
+	snprintf(path, sizeof(path), "/proc/%d/mountinfo", pid);
+	assert_int_equal(fd_read_file(AT_FDCWD, path, &text, NULL), 0);
+	assert_int_equal(mounts_parse(told, 1, text, strlen(text), path, &tree), 0);
+	snprintf(path, sizeof(path), "/proc/%d/ns/mnt", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	assert_int_equal(mounts_collect(fixture->graph, 1, fd, &fixture->tree), 0);
+	assert_string_equal(differences(fixture, told, fixture->graph), "");
+
+	/* A root that is covered is seen, too. */
+	count = fixture->tree->mounts.count;
+	assert_int_equal(write(sockets[0], &byte, 1), 1);
+	assert_int_equal(read(sockets[0], &byte, 1), 1);
+	assert_int_equal(byte, 'o');
+	assert_int_equal(mounts_collect(covered, 1, fd, &tree), 0);
+	assert_int_equal(tree->mounts.count, count + 1);
+	assert_int_equal(tree->root->short_id, fixture->tree->root->short_id);
+	assert_string_equal(tree->root->children[0]->mountpoint, "");
+	close(sockets[0]);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	rmdir(place);
+	graph_free(covered);
+	graph_free(told);
+}
+
 /* ---- paths -------------------------------------------------------------------------------- */
 
 static void paths(void **state)
@@ -407,6 +491,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(tables, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(images, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(comparison, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(collected, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(paths, set_up, tear_down),
 	};
 
