@@ -45,13 +45,19 @@ static int list_threads(const struct task *task, pid_array *tids)
 		fd_close(&fd);
 		return error;
 	}
+	struct dirent *entry;
+
 	tids->count = 0;
-	for (struct dirent *entry; (entry = readdir(directory));)
+	while ((errno = 0, entry = readdir(directory)))
 		if (entry->d_name[0] != '.')
 			*(pid_t *)array_push(tids) = atoi(entry->d_name);
+
+	int error = -errno;
+
 	closedir(directory);
-	qsort(tids->items, tids->count, sizeof(*tids->items), by_number);
-	return 0;
+	if (!error && tids->count)
+		qsort(tids->items, tids->count, sizeof(*tids->items), by_number);
+	return error;
 }
 
 /* The link count of /proc/PID/task tells the number of threads without listing them. */
