@@ -415,6 +415,19 @@ static int keep_deleted(struct filler *filler, mode_t type)
 	deleted->fd = openat(directory, filler->name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	if (deleted->fd < 0)
 		return -errno;
+	deleted->directory = arena_printf(arena, "%.*s", (int)filler->place.path.length,
+					  filler->place.path.text ?: "");
+	deleted->name = arena_strdup(arena, filler->name);
+	deleted->type = type;
+	deleted->flags = filler->flags;
+	snprintf(deleted->meanwhile, sizeof(deleted->meanwhile), ".stasis-deleted-%zu",
+		 filler->contents->deleted_count++);
+	if (renameat2(directory, filler->name, directory, deleted->meanwhile, RENAME_NOREPLACE)) {
+		int error = -errno;
+
+		fd_close(&deleted->fd);
+		return error;
+	}
 	deleted->next = filler->contents->deleted;
 	filler->contents->deleted = deleted;
 	for (const char *text = filler->deleted; *text;) {
@@ -426,16 +439,7 @@ static int keep_deleted(struct filler *filler, mode_t type)
 		hash_put(&filler->contents->deleted_of, id, deleted);
 		text = end + (*end == ',');
 	}
-	deleted->directory = arena_printf(arena, "%.*s", (int)filler->place.path.length,
-					  filler->place.path.text ?: "");
-	deleted->name = arena_strdup(arena, filler->name);
-	deleted->type = type;
-	deleted->flags = filler->flags;
-	snprintf(deleted->meanwhile, sizeof(deleted->meanwhile), ".stasis-deleted-%zu",
-		 filler->contents->deleted_count++);
-	return renameat2(directory, filler->name, directory, deleted->meanwhile, RENAME_NOREPLACE)
-		       ? -errno
-		       : 0;
+	return 0;
 }
 
 /* The name it had is what its mounts show of it, so it goes by that name: what has it now steps
