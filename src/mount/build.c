@@ -589,6 +589,12 @@ static int prepare_clone(struct builder *builder, const struct plan_step *step)
 	return error && report_count() == problems ? step_failed(builder, step, error) : error;
 }
 
+static bool is_prepared_clone(const struct plan_step *step)
+{
+	return (step->kind == PLAN_CLONE || step->kind == PLAN_CLONE_PEER) &&
+	       (step->deleted || step->provider);
+}
+
 /* How many filesystems are made before they are mounted: descriptors are few. */
 enum { AHEAD = 1000 };
 
@@ -598,25 +604,29 @@ enum { AHEAD = 1000 };
  */
 static int prepare(struct builder *builder, struct run *run, size_t end)
 {
+	ARRAY(struct superblock *) new = {0};
+	size_t clones = 0, i;
 	int error = 0;
-	size_t made = 0, i;
 
-	for (i = run->first; i < end && !error && made < AHEAD; i++) {
+	for (i = run->first; i < end && !error && new.count + clones < AHEAD; i++) {
 		const struct plan_step *step = &builder->plan->steps.items[i];
 
 		if (step->kind == PLAN_ATTRIBUTES && step->mount->uid_map)
 			error = id_map_prepare(builder, step->mount);
-		if (step->kind == PLAN_SOURCE && !superblock_is_made_inside(step->superblock)) {
-			error = superblock_make(builder->checkpoint, step->superblock);
-			made++;
-		}
-		if (!error && (step->kind == PLAN_CLONE || step->kind == PLAN_CLONE_PEER) &&
-		    (step->deleted || step->provider)) {
-			error = prepare_clone(builder, step);
-			made++;
-		}
+		if (step->kind == PLAN_SOURCE && !superblock_is_made_inside(step->superblock))
+			*array_push(&new) = step->superblock;
+		clones += is_prepared_clone(step);
 	}
 	run->end = i;
+	if (!error)
+		error = superblocks_make(builder->checkpoint, new.items, new.count);
+	array_free(&new);
+	for (i = run->first; i < run->end && !error; i++) {
+		const struct plan_step *step = &builder->plan->steps.items[i];
+
+		if (is_prepared_clone(step))
+			error = prepare_clone(builder, step);
+	}
 	return error;
 }
 

@@ -124,17 +124,22 @@ void superblocks_order(struct checkpoint *checkpoint)
 
 struct work {
 	struct checkpoint *checkpoint;
-	struct superblock *superblock;
+	struct superblock *const *superblocks;
+	size_t count;
 };
 
+/* In a mount namespace to throw away, see filesystem_make(). */
 static int make(void *argument)
 {
 	struct work *work = argument;
+	int error = 0;
 
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
-		return FAIL(errno, superblock_subject(work->superblock), NULL,
+		return FAIL(errno, superblock_subject(work->superblocks[0]), NULL,
 			    "no place to make it in: %s", strerror(errno));
-	return filesystem_make(work->checkpoint, work->superblock);
+	for (size_t i = 0; i < work->count && !error; i++)
+		error = filesystem_make(work->checkpoint, work->superblocks[i]);
+	return error;
 }
 
 /* fsopen(), fsconfig() and fsmount() by a task; the number of the mount's descriptor there. */
@@ -218,16 +223,36 @@ static struct namespace *shown_namespace(struct checkpoint *checkpoint,
 		       : NULL;
 }
 
-int superblock_make(struct checkpoint *checkpoint, struct superblock *superblock)
+/* namespace: that they show; NULL: stasis' own. */
+static int make_in(struct checkpoint *checkpoint, struct namespace *namespace,
+		   struct superblock *const *superblocks, size_t count)
 {
-	struct namespace *namespace = pid_namespace(checkpoint, superblock);
-	struct work work = {checkpoint, superblock};
+	struct work work = {checkpoint, superblocks, count};
 
-	if (!strcmp(superblock->type, "nsfs"))
-		return 0;
-	if (namespace)
-		return make_in_task(checkpoint, superblock, namespace->task);
-	namespace = shown_namespace(checkpoint, superblock);
 	return namespace_enter(namespace ? &namespace->fd : NULL, namespace ? 1 : 0, CLONE_NEWNS,
 			       make, &work, "the namespace of a filesystem");
+}
+
+int superblocks_make(struct checkpoint *checkpoint, struct superblock *const *superblocks,
+		     size_t count)
+{
+	ARRAY(struct superblock *) plain = {0};
+	int error = 0;
+
+	for (size_t i = 0; i < count && !error; i++) {
+		struct superblock *superblock = superblocks[i];
+		struct namespace *pids = pid_namespace(checkpoint, superblock);
+		struct namespace *shown = shown_namespace(checkpoint, superblock);
+
+		if (pids)
+			error = make_in_task(checkpoint, superblock, pids->task);
+		else if (shown)
+			error = make_in(checkpoint, shown, &superblock, 1);
+		else if (strcmp(superblock->type, "nsfs"))
+			*array_push(&plain) = superblock;
+	}
+	if (!error && plain.count)
+		error = make_in(checkpoint, NULL, plain.items, plain.count);
+	array_free(&plain);
+	return error;
 }

@@ -15,6 +15,7 @@ bool superblock_is_made_inside(const struct superblock *superblock);
  * if a namespace that it shows has no task yet.
  */
 void superblocks_order(struct checkpoint *checkpoint);
-/* Restore: makes it, in the namespaces that it shows; superblock->fd.  May call tasks remotely.
+/* Restore: makes them, in the namespaces that they show; superblock->fd.  May call tasks remotely.
  * Reports. */
-int superblock_make(struct checkpoint *checkpoint, struct superblock *superblock);
+int superblocks_make(struct checkpoint *checkpoint, struct superblock *const *superblocks,
+		     size_t count);
