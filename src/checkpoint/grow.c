@@ -524,6 +524,8 @@ static int grow_task(struct checkpoint *checkpoint, struct task *task)
 	if (!error)
 		error = make_session(task);
 	if (!error)
+		error = files_control(checkpoint, task);
+	if (!error)
 		error = bear_children(checkpoint, task, false, false);
 	if (!error && !filled)
 		error = memory_restore(checkpoint, task);

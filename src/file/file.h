@@ -120,6 +120,11 @@ int files_make_removed(struct checkpoint *checkpoint, uint32_t ghost_id, const c
 int files_read(struct checkpoint *checkpoint);
 /* Restore: opens what is not open yet. The descriptor stays the table's. */
 int files_open(struct checkpoint *checkpoint, uint32_t id, int *fd);
+/*
+ * Restore: of the leader of a new session, before it has children of the session, which inherit it:
+ * its controlling terminal, if that is one of the checkpoint's.  Runs remote calls.
+ */
+int files_control(struct checkpoint *checkpoint, struct task *task);
 /* Restore: gives the task its descriptors (it holds none but the channel), cwd, root and umask. */
 int files_restore(struct checkpoint *checkpoint, struct task *task);
 /* Restore: after files_restore() of all tasks: epoll entries, timers, owners, seals. */

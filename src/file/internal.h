@@ -196,6 +196,8 @@ int fifos_read(struct checkpoint *checkpoint);
 int memfds_write(struct checkpoint *checkpoint);
 int memfds_read(struct checkpoint *checkpoint);
 void memfds_close(struct checkpoint *checkpoint, bool failed);
+int ttys_check(struct checkpoint *checkpoint);
+int ttys_store(struct checkpoint *checkpoint);
 int ttys_write(struct checkpoint *checkpoint);
 int ttys_read(struct checkpoint *checkpoint);
 void ttys_close(struct checkpoint *checkpoint, bool failed);

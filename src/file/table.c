@@ -27,16 +27,17 @@ static const struct file_kind *const kinds[] = {
 
 /* What has images besides files.img. */
 static const struct file_images {
+	int (*check)(struct checkpoint *checkpoint); /* after the kinds' own check() */
 	int (*store)(struct checkpoint *checkpoint); /* after the kinds' own store() */
 	int (*write)(struct checkpoint *checkpoint);
 	int (*read)(struct checkpoint *checkpoint);
 	void (*close)(struct checkpoint *checkpoint, bool failed);
 } images[] = {
-	{remap_store, remap_write, remap_read, remap_close},
-	{pipe_images_store, NULL, pipe_images_read, pipe_images_close},
-	{NULL, NULL, fifos_read, NULL},
-	{NULL, memfds_write, memfds_read, memfds_close},
-	{NULL, ttys_write, ttys_read, ttys_close},
+	{NULL, remap_store, remap_write, remap_read, remap_close},
+	{NULL, pipe_images_store, NULL, pipe_images_read, pipe_images_close},
+	{NULL, NULL, NULL, fifos_read, NULL},
+	{NULL, NULL, memfds_write, memfds_read, memfds_close},
+	{ttys_check, ttys_store, ttys_write, ttys_read, ttys_close},
 };
 
 #define images_each(image)                                                                         \
@@ -159,6 +160,11 @@ int files_check(struct checkpoint *checkpoint)
 
 			result = result ? result : error;
 		}
+	images_each (image) {
+		int error = image->check ? image->check(checkpoint) : 0;
+
+		result = result ? result : error;
+	}
 	return result;
 }
 

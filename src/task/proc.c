@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -274,16 +275,20 @@ static void parse_field(const struct stat_field *field, const char *text, struct
 int proc_stat_parse(const char *text, struct proc_stat *stat)
 {
 	const char *open = strchr(text, '('), *close = strrchr(text, ')');
+	unsigned int terminal;
 	int skipped = 0;
 
 	*stat = (struct proc_stat){0};
 	if (!open || !close || close < open || (size_t)(close - open) > sizeof(stat->comm))
 		return -EINVAL;
 	memcpy(stat->comm, open + 1, close - open - 1);
-	if (sscanf(close + 1, " %c %d %d %d %*d %*d %u%n", &stat->state, &stat->ppid, &stat->pgrp,
-		   &stat->session, &stat->flags, &skipped) < 5 ||
+	if (sscanf(close + 1, " %c %d %d %d %u %d %u%n", &stat->state, &stat->ppid, &stat->pgrp,
+		   &stat->session, &terminal, &stat->foreground, &stat->flags, &skipped) < 7 ||
 	    !skipped)
 		return -EINVAL;
+	/* As the kernel encodes device numbers of 32 bits. */
+	stat->terminal =
+		makedev(terminal >> 8 & 0xfff, (terminal & 0xff) | (terminal >> 12 & 0xfff00));
 
 	const char *field = close + 1 + skipped;
 	size_t next = 0;

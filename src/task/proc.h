@@ -40,6 +40,8 @@ struct proc_stat {
 	char comm[64];
 	char state;
 	pid_t ppid, pgrp, session;
+	dev_t terminal;   /* the controlling one; 0: none */
+	pid_t foreground; /* process group there; -1: none */
 	uint32_t flags;  /* PF_* */
 	int exit_signal; /* what the parent gets when it ends */
 	uint32_t exit_code;

@@ -54,7 +54,6 @@ static void setup(void)
 	hold(socket(AF_NETLINK, SOCK_RAW, 0), 111);
 	hold(socket(AF_PACKET, SOCK_RAW, 0), 112);
 	hold(dup(fds[3]), 113);
-	hold(open("/dev/ptmx", O_RDWR | O_NOCTTY), 114);
 	hold(syscall(447 /* memfd_secret */, 0), 115);
 }
 
@@ -71,5 +70,5 @@ const struct scenario scenario = {
 	.refused =
 		"fd 100\\b\nfd 101\\b\nfd 102\\b.*inotify\nfd 103\\b\nfd 104\\b.*pidfd\nfd 105\\b\n"
 		"fd 106\\b\nfd 107\\b.*socket\nfd 108\\b\nfd 109\\b\nfd 110\\b\nfd 111\\b\n"
-		"fd 112\\b\nfd 114\\b\nfd 115\\b",
+		"fd 112\\b\nfd 115\\b",
 };
