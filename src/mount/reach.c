@@ -218,7 +218,7 @@ static int find_in_copy(void *argument)
 		return -errno;
 	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
 		return -errno;
-	copy->private = copy->root >= 0 && mount_id_of_fd(copy->root) == copy->tree->root->id;
+	copy->private = copy->root >= 0;
 	/* What is opened here can be cloned here only. */
 	copy->tree->copy = openat(copy->proc, "thread-self/ns/mnt", O_RDONLY | O_CLOEXEC);
 	if (copy->tree->copy < 0)
@@ -231,7 +231,7 @@ int mounts_reach(struct mount_tree *tree, int root)
 {
 	const struct namespace *namespace = tree->namespace;
 	struct search search = {.tree = tree, .root = -1};
-	struct copy copy = {.tree = tree, .root = root};
+	struct copy copy = {.tree = tree, .root = -1};
 	int error;
 
 	if (!missing(tree))
@@ -244,6 +244,8 @@ int mounts_reach(struct mount_tree *tree, int root)
 	}
 	if (error || !missing(tree) || tree->copy)
 		return error;
+	if (root >= 0 && is_root_of(tree->root, root))
+		copy.root = root;
 	copy.proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (copy.proc < 0)
 		return -errno;
