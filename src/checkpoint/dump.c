@@ -18,6 +18,7 @@
 #include "checkpoint/stops.h"
 #include "memory/memory.h"
 #include "namespace/cgroup.h"
+#include "namespace/ipc.h"
 #include "namespace/namespace.h"
 #include "task/state.h"
 
@@ -41,6 +42,7 @@ static void survey_outside(struct checkpoint *checkpoint)
 	tree_each_task (&checkpoint->tree, task) {
 		if (task->state == TASK_DEAD)
 			continue;
+		undo_describe(checkpoint, task);
 		memory_describe(checkpoint, task);
 		files_list(checkpoint, task);
 	}
@@ -66,6 +68,7 @@ static void survey_inside(struct checkpoint *checkpoint)
 			files_describe(checkpoint, task);
 	stops_describe(checkpoint);
 	files_check(checkpoint);
+	namespaces_check(checkpoint);
 }
 
 /* What failed only because a task was killed meanwhile is said in one line. */

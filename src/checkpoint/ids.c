@@ -111,33 +111,6 @@ static int check_threads(struct task *task)
 	return 0;
 }
 
-/* Are there System V semaphores at all?  The first line of the file is its header. */
-static bool have_semaphores(void)
-{
-	autofree char *text = NULL;
-
-	if (fd_read_file(AT_FDCWD, "/proc/sysvipc/sem", &text, NULL))
-		return false; /* a kernel without them */
-	const char *line = strchr(text, '\n');
-
-	return line && line[1];
-}
-
-/*
- * Operations to undo when it ends (semop's SEM_UNDO).  Their list cannot be read.  A task without
- * a list is known by comparison with stasis, which has none; one that has threads always has a
- * list, which must be empty where there is no semaphore.
- */
-static int check_undo(struct task *task)
-{
-	int order = compare(task->pid, getpid(), KCMP_SYSVSEM);
-
-	if (!order || (order == -2 && errno == EOPNOTSUPP) || !have_semaphores())
-		return 0;
-	return REFUSE(task_subject(task), "remove System V semaphores it may have used (ipcs -s)",
-		      "it may have semaphore operations to undo (SEM_UNDO)");
-}
-
 int ids_describe(struct checkpoint *checkpoint)
 {
 	int result = 0, error;
@@ -147,7 +120,7 @@ int ids_describe(struct checkpoint *checkpoint)
 			continue;
 		task->threads[0].core->ids =
 			ARENA_MESSAGE(checkpoint->arena, task_kobj_ids_entry, TaskKobjIdsEntry);
-		if ((error = check_threads(task)) || (error = check_undo(task)))
+		if ((error = check_threads(task)))
 			result = error;
 	}
 	for (size_t k = 0; k < sizeof(kinds) / sizeof(*kinds); k++)

@@ -245,6 +245,8 @@ static int make_tree(struct checkpoint *checkpoint)
 		error = restore_files(checkpoint);
 	progress_end();
 	if (!error)
+		error = namespaces_finish(checkpoint);
+	if (!error)
 		error = mounts_verify(checkpoint);
 	return error;
 }

@@ -51,6 +51,7 @@ struct mapping {
 	VmaEntry *entry;
 	size_t first_range, ranges; /* restore: those of task_memory.ranges that are in it */
 	bool unprotected;           /* restore: mapped with another protection than it has */
+	bool attached;              /* restore: of sysv.c */
 };
 
 /* task->memory */
@@ -91,6 +92,12 @@ struct subject mapping_subject(const struct task *task, const VmaEntry *entry);
 static inline bool mapping_is_kernels(const VmaEntry *entry)
 {
 	return entry->status & (VMA_AREA_VDSO | VMA_AREA_VVAR | VMA_AREA_VSYSCALL);
+}
+
+/* Of a segment that shmat(2) attaches, not mmap(2). */
+static inline bool mapping_is_sysv(const VmaEntry *entry)
+{
+	return entry->status & VMA_AREA_SYSVIPC;
 }
 
 /* Private memory: pages that can differ from a file's and be inherited. */
@@ -254,6 +261,17 @@ int shared_object_read(struct checkpoint *checkpoint, uint64_t id, struct shared
  */
 int shared_object_open(struct checkpoint *checkpoint, struct shared_memory *object, int flags,
 		       int *fd);
+
+/* ---- sysv.c: System V shared memory -------------------------------------------------------- */
+
+/* Dump: a mapping of the segment of this id.  fd: of its file.  Refuses. */
+int sysv_describe(struct checkpoint *checkpoint, struct task *task, VmaEntry *entry, int fd,
+		  uint64_t id);
+/* Restore: what is wrong with such a mapping, or NULL. */
+const char *sysv_check(struct checkpoint *checkpoint, const struct task *task,
+		       const VmaEntry *entry);
+/* Attaches all of them, when everything else is mapped.  Reports. */
+int sysv_attach(struct checkpoint *checkpoint, struct task *task);
 
 /* ---- vdso.c -------------------------------------------------------------------------------- */
 

@@ -63,8 +63,8 @@ static uint32_t special_status(const char *name)
 static const struct {
 	const char *prefix, *reason, *remedy;
 } refused_names[] = {
-	{"/SYSV", "System V shared memory is not supported yet",
-	 "detach it (shmdt), or use POSIX shared memory"},
+	{"/SYSV", "System V shared memory of huge pages is not supported",
+	 "use shared memory without SHM_HUGETLB"},
 	{"/[aio]", "asynchronous I/O contexts (io_setup) are not supported yet",
 	 "let the program end them (io_destroy) before the dump"},
 	{"/secretmem", "secret memory (memfd_secret) cannot be read by anybody else",
@@ -226,6 +226,17 @@ static int describe_shared_anonymous(struct survey *survey, VmaEntry *entry,
 	return error;
 }
 
+static int describe_sysv(struct survey *survey, VmaEntry *entry, const struct smaps_entry *found)
+{
+	autofd int fd = open_mapped(survey, entry, O_RDONLY);
+
+	if (fd < 0)
+		return fd;
+	entry->has_fdflags = true;
+	entry->fdflags = found->flags & VM_BIT(VM_MAYWRITE) ? O_RDWR : O_RDONLY;
+	return sysv_describe(survey->checkpoint, survey->task, entry, fd, found->inode);
+}
+
 /* ---- one mapping --------------------------------------------------------------------------- */
 
 /* "[anon:NAME]" and "[anon_shmem:NAME]" */
@@ -253,6 +264,8 @@ static int describe_kind(struct survey *survey, VmaEntry *entry, const struct sm
 	} else if (internal && (!strncmp(found->name, "/dev/zero", 9) ||
 				!strncmp(found->name, "[anon_shmem:", 12))) {
 		return describe_shared_anonymous(survey, entry, found);
+	} else if (internal && found->shared && !strncmp(found->name, "/SYSV", 5)) {
+		return describe_sysv(survey, entry, found);
 	}
 	error = refuse_name(survey->task, entry, found->name);
 	if (error)

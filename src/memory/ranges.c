@@ -34,8 +34,8 @@ bool mapping_can_inherit(const VmaEntry *entry, const VmaEntry *from)
 	const uint32_t flags = ~(uint32_t)MAP_LOCKED;
 	const uint64_t advice = 1ull << MADV_HUGEPAGE | 1ull << MADV_NOHUGEPAGE;
 
-	return !mapping_is_kernels(entry) && !mapping_is_kernels(from) &&
-	       (entry->status & status) == (from->status & status) &&
+	return !mapping_is_kernels(entry) && !mapping_is_kernels(from) && !mapping_is_sysv(entry) &&
+	       !mapping_is_sysv(from) && (entry->status & status) == (from->status & status) &&
 	       (entry->flags & flags) == (from->flags & flags) && !entry->mempolicy &&
 	       !from->mempolicy && entry->accounted == from->accounted &&
 	       (entry->madv & advice) == (from->madv & advice) &&

@@ -55,7 +55,8 @@ static const char *check_entry(const VmaEntry *entry)
 {
 	const uint32_t status = VMA_AREA_REGULAR | VMA_AREA_STACK | VMA_AREA_VDSO | VMA_AREA_HEAP |
 				VMA_FILE_PRIVATE | VMA_FILE_SHARED | VMA_ANON_SHARED |
-				VMA_ANON_PRIVATE | VMA_AREA_VVAR | VMA_AREA_MEMFD | VMA_AREA_GUARD;
+				VMA_ANON_PRIVATE | VMA_AREA_VVAR | VMA_AREA_MEMFD | VMA_AREA_GUARD |
+				VMA_AREA_SYSVIPC;
 	const uint32_t flags = MAP_TYPE | MAP_ANONYMOUS | MAP_FIXED | MAP_GROWSDOWN | MAP_LOCKED |
 			       MAP_NORESERVE | MAP_STACK;
 
@@ -68,6 +69,8 @@ static const char *check_entry(const VmaEntry *entry)
 		return NULL;
 	if (!mapping_is_kernels(entry) && !is_known_kind(entry))
 		return "is of no kind, or of several";
+	if (mapping_is_sysv(entry) && !(entry->status & VMA_ANON_SHARED))
+		return "is of System V shared memory, but not shared";
 	if (entry->prot & ~(PROT_READ | PROT_WRITE | PROT_EXEC))
 		return "has a protection that is not supported";
 	if (entry->flags & ~flags)
@@ -101,6 +104,8 @@ static int read_mappings(struct checkpoint *checkpoint, struct task *task)
 		if (entry->status & VMA_AREA_VSYSCALL) /* the kernel's, at its own address */
 			continue;
 		reason = check_entry(entry);
+		if (!reason && mapping_is_sysv(entry))
+			reason = sysv_check(checkpoint, task, entry);
 		if (!reason && !(entry->status & VMA_AREA_GUARD)) {
 			if (entry->start < end)
 				reason = "is not behind the one before it";
@@ -122,7 +127,7 @@ static int read_shared(struct checkpoint *checkpoint, struct task *task)
 		struct shared_memory *object;
 		int error = 0;
 
-		if (!(entry->status & VMA_ANON_SHARED))
+		if (!(entry->status & VMA_ANON_SHARED) || mapping_is_sysv(entry))
 			continue;
 		error = shared_object_read(checkpoint, entry->shmid, &object);
 		if (error)

@@ -207,9 +207,9 @@ static void plan_parts(const struct task *task, parts *parts)
 		struct mapping *mapping = &memory->mappings[i];
 		const VmaEntry *entry = mapping->entry;
 
-		if (!mapping_is_kernels(entry))
+		if (!mapping_is_kernels(entry) && !mapping_is_sysv(entry))
 			cut(mapping, parents, &next, parts);
-		else if (keeps_vdso(task))
+		else if (mapping_is_kernels(entry) && keeps_vdso(task))
 			*array_push(parts) =
 				(struct part){mapping, entry->start, entry->end, entry};
 	}
@@ -444,6 +444,8 @@ int memory_restore(struct checkpoint *checkpoint, struct task *task)
 	map_all(&calls, &parts);
 	array_free(&parts);
 	error = calls_end(&calls);
+	if (!error)
+		error = sysv_attach(checkpoint, task);
 	if (!error)
 		error = pages_fill(checkpoint, &place, &memory->ranges, memory->pages);
 	checkpoint->stats.pages_restored += ranges_stored(&memory->ranges);

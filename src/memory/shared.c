@@ -30,11 +30,29 @@ static int reopen(int fd)
 	return open(path, O_RDONLY | O_CLOEXEC);
 }
 
+static int add(struct checkpoint *checkpoint, int fd, const struct stat *stat,
+	       struct shared_memory **added)
+{
+	struct memory_state *state = checkpoint->memory;
+	struct shared_memory *object = arena_new_object(checkpoint->arena, struct shared_memory);
+
+	object->size = stat->st_size;
+	object->pages = -1;
+	object->fd = reopen(fd);
+	if (object->fd < 0)
+		return fail(errno, "cannot be opened");
+	*array_push(&state->objects) = object;
+	object->id = state->objects.count;
+	*added = object;
+	return 0;
+}
+
 int shared_memory_add(struct checkpoint *checkpoint, int fd, uint32_t *shmid)
 {
 	struct memory_state *state = memory_state(checkpoint);
 	struct shared_memory *object;
 	struct stat stat;
+	int error;
 
 	if (!state)
 		return -EIO;
@@ -45,18 +63,28 @@ int shared_memory_add(struct checkpoint *checkpoint, int fd, uint32_t *shmid)
 		return fail(EINVAL, "is on an unexpected device");
 	object = hash_get(&state->shared, stat.st_ino);
 	if (!object) {
-		object = arena_new_object(checkpoint->arena, struct shared_memory);
-		object->size = stat.st_size;
-		object->pages = -1;
-		object->fd = reopen(fd);
-		if (object->fd < 0)
-			return fail(errno, "cannot be opened");
-		*array_push(&state->objects) = object;
-		object->id = state->objects.count;
+		error = add(checkpoint, fd, &stat, &object);
+		if (error)
+			return error;
 		hash_put(&state->shared, stat.st_ino, object);
 	}
 	*shmid = object->id;
 	return 0;
+}
+
+int shared_memory_add_new(struct checkpoint *checkpoint, int fd, uint32_t *shmid)
+{
+	struct shared_memory *object;
+	struct stat stat;
+	int error;
+
+	if (!memory_state(checkpoint))
+		return -EIO;
+	if (fstat(fd, &stat) < 0)
+		return fail(errno, "cannot be looked at");
+	error = add(checkpoint, fd, &stat, &object);
+	*shmid = error ? 0 : object->id;
+	return error;
 }
 
 /* Everything but holes. */

@@ -17,5 +17,7 @@ struct checkpoint;
  * as pagemap-shmem-SHMID.img.  One object, by device and inode, has one shmid.  Reports.
  */
 int shared_memory_add(struct checkpoint *checkpoint, int fd, uint32_t *shmid);
+/* The same of an object that the caller knows to be a new one, whatever its number. */
+int shared_memory_add_new(struct checkpoint *checkpoint, int fd, uint32_t *shmid);
 /* Restore: fills a new, empty object that has its size already.  Reports. */
 int shared_memory_fill(struct checkpoint *checkpoint, uint32_t shmid, int fd);

@@ -8,7 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "namespace/namespace.h"
+#include "namespace/internal.h"
 
 enum { STACK = 8 << 20 /* as much as programs have: what is not touched costs nothing */ };
 
@@ -73,4 +73,20 @@ int namespace_enter(const int *fds, size_t count, int flags, int (*function)(voi
 		return FAIL(EINTR, SUBJECT("%s", what), "try again",
 			    "who entered it was killed by signal %d", WTERMSIG(status));
 	return visitor.result;
+}
+
+void uninterrupted_begin(struct uninterrupted *state)
+{
+	sigset_t all;
+
+	prctl(PR_GET_PDEATHSIG, &state->parent_death);
+	prctl(PR_SET_PDEATHSIG, 0);
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, &state->signals);
+}
+
+void uninterrupted_end(const struct uninterrupted *state)
+{
+	sigprocmask(SIG_SETMASK, &state->signals, NULL);
+	prctl(PR_SET_PDEATHSIG, state->parent_death);
 }

@@ -1,15 +1,28 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 
+#include <signal.h>
+
 #include "image/image.h"
 #include "namespace/namespace.h"
 
 /* Shared by the files of namespace/ only: the kinds that hold something. */
-extern const struct namespace_content net_content, uts_content;
+extern const struct namespace_content ipc_content, net_content, uts_content;
 
 /* Its image with one message, which must be there.  Reports. */
 int namespace_read_one(struct checkpoint *checkpoint, struct namespace *namespace,
 		       enum image_type type, void *message_pointer);
+/*
+ * For who runs in namespace_enter() and changes for a moment what belongs to the application: from
+ * here on it is neither interrupted by signals nor ended with stasis, until it has put it back.
+ */
+struct uninterrupted {
+	sigset_t signals;
+	int parent_death;
+};
+void uninterrupted_begin(struct uninterrupted *state);
+void uninterrupted_end(const struct uninterrupted *state);
+
 /* Dump: what is in a namespace that has just been found. */
 int namespace_survey(struct checkpoint *checkpoint, struct namespace *namespace);
 

@@ -33,7 +33,8 @@ static const struct kind {
 			   .of_process = true},
 	[NAMESPACE_NET] = {"net", "network namespace", CLONE_NEWNET, IDS_FIELD(net_ns_id),
 			   .carried = true, .content = &net_content},
-	[NAMESPACE_IPC] = {"ipc", "ipc namespace", CLONE_NEWIPC, IDS_FIELD(ipc_ns_id)},
+	[NAMESPACE_IPC] = {"ipc", "ipc namespace", CLONE_NEWIPC, IDS_FIELD(ipc_ns_id),
+			   .carried = true, .content = &ipc_content},
 	[NAMESPACE_UTS] = {"uts", "uts namespace", CLONE_NEWUTS, IDS_FIELD(uts_ns_id),
 			   .carried = true, .content = &uts_content},
 	/* What it holds: src/mount/. */
@@ -383,6 +384,20 @@ int namespaces_survey(struct checkpoint *checkpoint)
 	return result;
 }
 
+int namespaces_check(struct checkpoint *checkpoint)
+{
+	int result = 0;
+
+	array_each (&checkpoint->namespaces.all, item) {
+		content_function *check = content_of(*item)->check;
+		int error = check && (*item)->state ? check(checkpoint, *item) : 0;
+
+		if (error)
+			result = error;
+	}
+	return result;
+}
+
 int namespaces_store(struct checkpoint *checkpoint)
 {
 	int error = 0;
@@ -603,6 +618,21 @@ int namespaces_join(struct checkpoint *checkpoint, struct task *task)
 		error = enter_remotely(checkpoint, task, fds, count);
 	while (count)
 		close(fds[--count]);
+	return error;
+}
+
+int namespaces_finish(struct checkpoint *checkpoint)
+{
+	int error = 0;
+
+	array_each (&checkpoint->namespaces.all, item) {
+		const struct namespace_content *content = content_of(*item);
+
+		if (!error && content->finish_tasks)
+			error = content->finish_tasks(checkpoint, *item);
+		if (!error && content->finish)
+			error = inside(checkpoint, *item, content->finish);
+	}
 	return error;
 }
 

@@ -53,15 +53,20 @@ struct namespace_table {
 
 /*
  * What a kind of namespace holds: a file each here (mounts: src/mount/).  Functions return 0 or a
- * negative errno and report what went wrong; any may be missing.  describe, store and make run
- * inside the namespace (namespace_enter).
+ * negative errno and report what went wrong; any may be missing.  describe, store, make and finish
+ * run inside the namespace (namespace_enter).
  */
 struct namespace_content {
 	int (*describe)(struct checkpoint *checkpoint, struct namespace *namespace);
+	/* When all tasks have been described: what only the whole can tell. */
+	int (*check)(struct checkpoint *checkpoint, struct namespace *namespace);
 	int (*store)(struct checkpoint *checkpoint, struct namespace *namespace);
 	int (*write)(struct checkpoint *checkpoint, struct namespace *namespace);
 	int (*read)(struct checkpoint *checkpoint, struct namespace *namespace);
 	int (*make)(struct checkpoint *checkpoint, struct namespace *namespace);
+	/* When all tasks have their memory and files; first what may use remote calls. */
+	int (*finish_tasks)(struct checkpoint *checkpoint, struct namespace *namespace);
+	int (*finish)(struct checkpoint *checkpoint, struct namespace *namespace);
 };
 
 /*
@@ -85,9 +90,12 @@ int namespaces_describe(struct checkpoint *checkpoint, struct task *task);
  * own, or (with a report) one that is refused. */
 struct namespace *namespace_of_fd(struct checkpoint *checkpoint, int fd, enum namespace_kind *kind);
 
-/* Dump, after all tasks: what is in the namespaces (not mounts). Then their contents. Then their
- * images. */
+/*
+ * Dump, after namespaces_describe() of all tasks: what is in the namespaces (not mounts).  At the
+ * end of the survey, whether it fits together.  Then their contents.  Then their images.
+ */
 int namespaces_survey(struct checkpoint *checkpoint);
+int namespaces_check(struct checkpoint *checkpoint);
 int namespaces_store(struct checkpoint *checkpoint);
 int namespaces_write(struct checkpoint *checkpoint);
 
@@ -106,6 +114,8 @@ int namespaces_make(struct checkpoint *checkpoint);
  * its parent (of the root: stasis) is not; but pid, which it is born into.
  */
 int namespaces_join(struct checkpoint *checkpoint, struct task *task);
+/* Restore, when all tasks have their memory and files. */
+int namespaces_finish(struct checkpoint *checkpoint);
 void namespaces_close(struct checkpoint *checkpoint);
 
 /* The namespace of a task; NULL: stasis' own. */
