@@ -570,10 +570,13 @@ static int kill_tree(struct checkpoint *checkpoint)
 	/* A zombie may be gone with its parent, and its number be somebody else's. */
 	tree_each_task (tree, task)
 		syscall(SYS_pidfd_send_signal, task->pidfd, SIGKILL, NULL, 0);
-	/* The tracer hears of each thread, of the leader last. */
-	tree_each_task (tree, task)
-		for (size_t i = task->thread_count; i-- > 0;)
-			remote_reap(&task->threads[i].remote);
+	/*
+	 * The tracer hears of each thread, of the leader last; and of the first process of a pid
+	 * namespace when no other is left.
+	 */
+	for (size_t t = tree->count; t-- > 0;)
+		for (size_t i = tree->tasks[t]->thread_count; i-- > 0;)
+			remote_reap(&tree->tasks[t]->threads[i].remote);
 	guardian_dismiss(&guardian);
 	return 0;
 }

@@ -193,11 +193,18 @@ static _Noreturn void wait_to_be_seized(int life, int ours)
 	_exit(1);
 }
 
-/* 0, or the negative errno of clone3; does not return in the newborn. */
-static int clone_newborn(struct checkpoint *checkpoint, pid_t id, const int life[2])
+/*
+ * The root's number as stasis sees it, or the negative errno of clone3; does not return in the
+ * newborn.  In a pid namespace of its own, its id is the number there.
+ */
+static pid_t clone_newborn(struct checkpoint *checkpoint, pid_t id, const int life[2])
 {
 	struct clone_args args = {
-		.exit_signal = SIGCHLD, .set_tid = (uintptr_t)&id, .set_tid_size = 1};
+		.flags = checkpoint->tree.above ? CLONE_NEWPID : 0,
+		.exit_signal = SIGCHLD,
+		.set_tid = (uintptr_t)&id,
+		.set_tid_size = 1,
+	};
 
 	if (checkpoint->options->restore_sibling) {
 		args.flags |= CLONE_PARENT;
@@ -208,7 +215,7 @@ static int clone_newborn(struct checkpoint *checkpoint, pid_t id, const int life
 
 	if (born == 0)
 		wait_to_be_seized(life[0], life[1]);
-	return born < 0 ? -errno : 0;
+	return born < 0 ? -errno : born;
 }
 
 /* Does a thread of the root get a signal when its parent ends? */
@@ -223,28 +230,35 @@ static bool minds_parents_end(const struct task *root)
 /*
  * The root is a child of stasis.  When stasis is going to end before it (--restore-detached), and
  * that would be told to the root by signal, it is born by a process that ends at once: its parent
- * is then who it will be afterwards.
+ * is then who it will be afterwards.  The root's number, or a negative errno.
  */
-static int clone_root(struct checkpoint *checkpoint, struct task *root, const int life[2])
+static pid_t clone_root(struct checkpoint *checkpoint, struct task *root, const int life[2])
 {
-	int status;
+	pid_t born = -ECHILD;
+	int told[2];
 
 	checkpoint->root_is_child = !checkpoint->options->restore_sibling;
 	if (!checkpoint->options->restore_detached || checkpoint->options->restore_sibling ||
 	    !minds_parents_end(root))
 		return clone_newborn(checkpoint, root->id, life);
 
+	if (pipe2(told, O_CLOEXEC) < 0)
+		return -errno;
+
 	pid_t midwife = fork();
 
-	if (midwife == 0)
-		_exit(-clone_newborn(checkpoint, root->id, life));
-	if (midwife < 0)
-		return -errno;
+	if (midwife == 0) {
+		born = clone_newborn(checkpoint, root->id, life);
+		_exit(write(told[1], &born, sizeof(born)) != sizeof(born));
+	}
+	close(told[1]);
+	if (midwife < 0 || fd_read_all(told[0], &born, sizeof(born)))
+		born = midwife < 0 ? -EAGAIN : -ECHILD;
+	close(told[0]);
 	checkpoint->root_is_child = false;
-	while (waitpid(midwife, &status, 0) < 0)
-		if (errno != EINTR)
-			return -errno;
-	return WIFEXITED(status) ? -WEXITSTATUS(status) : -ECHILD;
+	while (midwife > 0 && waitpid(midwife, NULL, 0) < 0 && errno == EINTR)
+		;
+	return born;
 }
 
 /* Takes everything of stasis' own away from the root: registered areas, descriptors, memory. */
@@ -280,15 +294,16 @@ static int bear_root(struct checkpoint *checkpoint, struct task *root)
 {
 	struct thread *leader = &root->threads[0];
 	int life[2], error;
+	pid_t born;
 
 	if (pipe2(life, O_CLOEXEC) < 0)
 		return FAIL(errno, SUBJECT("restore"), NULL, "cannot make a pipe: %s",
 			    strerror(errno));
-	error = clone_root(checkpoint, root, life);
-	if (error) {
-		error = cannot_clone(root->id, error);
+	born = clone_root(checkpoint, root, life);
+	if (born < 0) {
+		error = cannot_clone(root->id, born);
 	} else {
-		root->pid = leader->tid = root->id;
+		root->pid = leader->tid = born;
 		root->pidfd = syscall(SYS_pidfd_open, root->pid, 0);
 		error = remote_seize(&leader->remote, root->pid, PTRACE_O_EXITKILL);
 		if (!error)
@@ -321,14 +336,40 @@ static void add_clone(struct batch *batch, uint64_t flags, pid_t id)
 	batch_call(batch, SYS_clone3, batch_input(batch, &args, sizeof(args)), sizeof(args));
 }
 
-static int adopt(struct checkpoint *checkpoint, struct thread *newborn, int64_t born)
+/*
+ * What stasis calls the thread that a task calls `number`: the kernel notes whom a file's owner is,
+ * and tells each by its own namespace.  The file is the channel.
+ */
+static int64_t number_outside(struct checkpoint *checkpoint, struct remote *inside, pid_t number)
+{
+	struct f_owner_ex owner = {.type = F_OWNER_TID, .pid = number};
+	struct batch batch;
+	int64_t result;
+
+	batch_begin(&batch, inside);
+	batch_call(&batch, SYS_fcntl, checkpoint->channel.number, F_SETOWN_EX,
+		   batch_input(&batch, &owner, sizeof(owner)));
+	result = batch_run(&batch);
+	if (!result)
+		result = batch_result(&batch, 0);
+	batch_end(&batch);
+	if (!result && fcntl(checkpoint->channel.far, F_GETOWN_EX, &owner) < 0)
+		result = -errno;
+	return result < 0 ? result : owner.pid > 0 ? owner.pid : -ESRCH;
+}
+
+/* born: what the parent's clone3 returned. */
+static int adopt(struct checkpoint *checkpoint, struct remote *parent, struct thread *newborn,
+		 int64_t born)
 {
 	struct task *task = newborn->task;
 	int error;
 
+	if (born > 0 && checkpoint->tree.above)
+		born = number_outside(checkpoint, parent, born);
 	if (born < 0)
 		return born;
-	newborn->tid = newborn->id;
+	newborn->tid = born;
 	if (newborn == task->threads)
 		task->pid = newborn->tid;
 	error = remote_adopt(&newborn->remote, newborn->tid);
@@ -357,7 +398,7 @@ static int bear(struct checkpoint *checkpoint, struct remote *parent, uint64_t f
 		/* All that were born are adopted, whatever became of the others. */
 		for (size_t i = first; i < next; i++) {
 			int error = run ? run
-					: adopt(checkpoint, newborns[i],
+					: adopt(checkpoint, parent, newborns[i],
 						batch_result(&batch, i - first));
 
 			if (error && !result)
@@ -546,6 +587,8 @@ int tree_grow(struct checkpoint *checkpoint)
 	if (!error)
 		error = bear_root(checkpoint, checkpoint->tree.tasks[0]);
 	if (!error)
+		error = pid_namespace_born(checkpoint);
+	if (!error)
 		error = action_run(checkpoint->options, "setup-namespaces",
 				   checkpoint->tree.tasks[0]->pid);
 	/* Some filesystems can be made only in the namespaces of a task. */
@@ -575,6 +618,13 @@ static int set_group(struct task *task, pid_t pgid)
 	return result == 0 ? 0
 			   : FAIL(-result, task_subject(task), NULL,
 				  "cannot join process group %d: %s", pgid, strerror(-result));
+}
+
+/* As the images call it: the task's own view. */
+static pid_t group_of(struct checkpoint *checkpoint, struct task *task)
+{
+	return checkpoint->tree.above ? remote_syscall(task_leader(task), SYS_getpgid, 0)
+				      : getpgid(task->pid);
 }
 
 /* In a shell job, the group of the root is the one that stasis itself runs in. */
@@ -614,7 +664,7 @@ int tree_group(struct checkpoint *checkpoint)
 		struct task *task = tree->tasks[i];
 
 		if (task->pgid == task->id || keeps_group(checkpoint, task) ||
-		    getpgid(task->pid) == task->pgid)
+		    group_of(checkpoint, task) == task->pgid)
 			continue;
 
 		struct task *leader = hash_get(&tree->by_id, task->pgid);
@@ -703,10 +753,12 @@ void tree_close(struct checkpoint *checkpoint, bool failed)
 		else if (failed && task->thread_count && task_leader(task)->seized)
 			kill(task->pid, SIGKILL); /* it failed while it was born */
 	}
-	tree_each_task (&checkpoint->tree, task) {
-		if (failed)
-			for (size_t i = task->thread_count; i-- > 0;)
-				remote_reap(&task->threads[i].remote);
+	/* The first process of a pid namespace ends when no other is left. */
+	for (size_t t = checkpoint->tree.count; t-- > 0;) {
+		struct task *task = checkpoint->tree.tasks[t];
+
+		for (size_t i = task->thread_count; failed && i-- > 0;)
+			remote_reap(&task->threads[i].remote);
 		fd_close(&task->pidfd);
 	}
 	/* Not for ever: of a thread that was cloned and never adopted, only our end lets go. */

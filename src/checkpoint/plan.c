@@ -34,16 +34,18 @@ static int plan_child(const struct tree *tree, struct task *parent, struct task 
 {
 	pid_t wanted = child->birth_sid;
 
-	if (!wanted || wanted == parent->sid)
+	if (wanted == SESSION_ANY || wanted == parent->sid)
 		return 0;
 
-	bool leader_lives = hash_get(&tree->by_id, wanted);
+	/* Nobody inside can stand in for a leader outside. */
+	bool leader_lives = wanted == SESSION_OUTSIDE || hash_get(&tree->by_id, wanted);
 
 	if (!leader_lives && adopts_orphans(parent)) {
 		child->lost_session = true;
 		return 0;
 	}
-	if (!leads_session(parent) || (parent->birth_sid && parent->birth_sid != wanted))
+	if (!leads_session(parent) ||
+	    (parent->birth_sid != SESSION_ANY && parent->birth_sid != wanted))
 		return refuse_session(child);
 	/* The parent was in that session itself, before it made its own. */
 	child->before_setsid = true;
@@ -56,7 +58,7 @@ int tree_plan(struct tree *tree, bool shell_job)
 	int result = 0;
 
 	tree_each_task (tree, task) {
-		task->birth_sid = leads_session(task) ? 0 : task->sid;
+		task->birth_sid = leads_session(task) ? SESSION_ANY : task->sid;
 		task->before_setsid = task->lost_session = false;
 	}
 	/* Children before parents: what a child needs may become what its parent needs. */
@@ -69,8 +71,7 @@ int tree_plan(struct tree *tree, bool shell_job)
 
 	struct task *root = tree->tasks[0];
 
-	/* Session 0: its leader is in another pid namespace. */
-	if ((root->birth_sid || !root->sid) && !shell_job)
+	if (root->birth_sid != SESSION_ANY && !shell_job)
 		result = REFUSE(
 			task_subject(root),
 			"use --shell-job to have it restored in the session of the terminal "

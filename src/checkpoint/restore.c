@@ -72,8 +72,9 @@ static void check_ids(struct checkpoint *checkpoint)
 		     strerror(errno));
 		return;
 	}
+	/* In a new pid namespace, all are free. */
 	tree_each_task (&checkpoint->tree, task)
-		for (size_t i = 0; i < task->thread_count; i++)
+		for (size_t i = 0; !checkpoint->tree.above && i < task->thread_count; i++)
 			check_id(fd, task->threads[i].id, deadline);
 }
 
@@ -84,9 +85,9 @@ static int read_checkpoint(struct checkpoint *checkpoint)
 	int error = images_read(checkpoint);
 
 	if (!error) {
+		namespaces_read(checkpoint);
 		check_ids(checkpoint);
 		tree_plan(&checkpoint->tree, checkpoint->options->shell_job);
-		namespaces_read(checkpoint);
 		mounts_read(checkpoint);
 		files_read(checkpoint);
 		memory_read(checkpoint);

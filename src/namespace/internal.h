@@ -26,6 +26,11 @@ void uninterrupted_end(const struct uninterrupted *state);
 /* Dump: what is in a namespace that has just been found. */
 int namespace_survey(struct checkpoint *checkpoint, struct namespace *namespace);
 
+/* ---- pid.c: who is in pid namespaces, dump; and restore, when all are read ------------------ */
+
+int pid_namespaces_survey(struct checkpoint *checkpoint);
+int pid_namespaces_check(struct checkpoint *checkpoint);
+
 /* ---- sysctl.c: settings below /proc/sys, of the namespaces of who asks --------------------- */
 
 enum { SYSCTL_MOST = 4096 }; /* bytes of a value, with the end */

@@ -30,7 +30,7 @@ static const struct kind {
 	const struct namespace_content *content;
 } kinds[NAMESPACE_KINDS] = {
 	[NAMESPACE_PID] = {"pid", "pid namespace", CLONE_NEWPID, IDS_FIELD(pid_ns_id),
-			   .of_process = true},
+			   .of_process = true, .carried = true},
 	[NAMESPACE_NET] = {"net", "network namespace", CLONE_NEWNET, IDS_FIELD(net_ns_id),
 			   .carried = true, .content = &net_content},
 	[NAMESPACE_IPC] = {"ipc", "ipc namespace", CLONE_NEWIPC, IDS_FIELD(ipc_ns_id),
@@ -250,11 +250,8 @@ static int describe_kind(struct checkpoint *checkpoint, struct task *task, enum 
 				    strerror(errno));
 		namespace = meet(checkpoint, task_subject(task), kind, inode, fd);
 	}
-	if (!namespace) {
-		/* The loop rings its bell with pids as stasis knows them. */
-		task->no_batches |= kind == NAMESPACE_PID;
+	if (!namespace)
 		return -EOPNOTSUPP;
-	}
 	if (!namespace->task)
 	namespace->task = task;
 	set_id(task->threads[0].core->ids, kind, namespace->id);
@@ -313,6 +310,12 @@ struct namespace *namespace_of_fd(struct checkpoint *checkpoint, int fd, enum na
 	namespace = hash_get(&checkpoint->namespaces.by_inode, stat.st_ino);
 	if (namespace)
 		return namespace;
+	/* All that have a process of the tree in them are known. */
+	if (*kind == NAMESPACE_PID) {
+		REFUSE(SUBJECT("pid namespace [%llu]", (unsigned long long)stat.st_ino),
+		       "close what holds it", "no process of the tree is in it");
+		return NULL;
+	}
 
 	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 
@@ -371,7 +374,7 @@ int namespace_survey(struct checkpoint *checkpoint, struct namespace *namespace)
 
 int namespaces_survey(struct checkpoint *checkpoint)
 {
-	int result = 0;
+	int result = pid_namespaces_survey(checkpoint);
 
 	/* By index: more may be found meanwhile. */
 	for (size_t i = 0; i < checkpoint->namespaces.all.count; i++) {
@@ -521,7 +524,9 @@ int namespaces_read(struct checkpoint *checkpoint)
 
 	int held = read_held(checkpoint);
 
-	return result ? result : held;
+	if (!result)
+		result = held ? held : pid_namespaces_check(checkpoint);
+	return result;
 }
 
 static int make_one(void *argument)

@@ -109,6 +109,8 @@ void namespaces_own_ids(TaskKobjIdsEntry *ids);
 int namespaces_read(struct checkpoint *checkpoint);
 /* Restore, before any task: makes uts, ipc and net namespaces. */
 int namespaces_make(struct checkpoint *checkpoint);
+/* Restore: the root is born, and with it the pid namespace that it is the first process of. */
+int pid_namespace_born(struct checkpoint *checkpoint);
 /*
  * Restore: the task, newly born and with nothing open but the channel, enters those it was in and
  * its parent (of the root: stasis) is not; but pid, which it is born into.

@@ -21,10 +21,11 @@ struct task;
  * A process or thread has a number in its own pid namespace and in every one around it:
  *
  *	pid, tid	as stasis sees it: in /proc, for ptrace and pidfds; restore: 0 until it is
- *born
- *	id		as the namespace of the tree's root does: what the images say; so do pgid and
- *sid inner		as the namespaces further in do, to its own: what calls made in it
- *understand
+ *			born
+ *	id		as the namespace of the tree's root does: what the images say; so do pgid
+ *			and sid
+ *	inner		as the namespaces further in do, to its own: what calls made in it
+ *			understand
  */
 struct thread {
 	struct task *task;
@@ -40,6 +41,8 @@ struct task_numbers {
 	pid_t id, pgid, sid;
 	pid_t *threads;
 };
+
+enum { SESSION_ANY = -1, SESSION_OUTSIDE = 0 }; /* the other ids of sessions */
 
 struct task {
 	pid_t pid, id, pgid, sid;
@@ -59,7 +62,7 @@ struct task {
 	uint32_t umask;               /* dump */
 
 	/* How it is born, by tree_plan(). */
-	pid_t birth_sid;    /* the session it is cloned into; 0: any */
+	pid_t birth_sid;    /* the session it is cloned into, or SESSION_ANY */
 	bool before_setsid; /* its parent clones it before making a session of its own */
 	bool lost_session;  /* the leader of birth_sid is gone: a helper stands in for it */
 
@@ -76,7 +79,8 @@ struct tree {
 	size_t count;
 	struct hash by_pid; /* dump */
 	struct hash by_id;  /* processes; restore: threads as well */
-	size_t above;       /* dump: how many pid namespaces stasis' is above the root's */
+	/* How many pid namespaces stasis' is above the root's; restore: whether it is. */
+	size_t above;
 };
 
 #define tree_each_task(tree, task)                                                                 \

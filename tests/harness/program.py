@@ -2,6 +2,7 @@
 """stasis as a tool in the hands of a test, and the application it works on."""
 
 import contextlib
+import ctypes
 import errno
 import fcntl
 import os
@@ -12,6 +13,9 @@ import signal
 import subprocess
 import termios
 import time
+
+
+CLONE_NEWPID = 0x20000000
 
 
 class Failure(Exception):
@@ -39,14 +43,28 @@ def terminal():
     return master, slave
 
 
+@contextlib.contextmanager
+def pid_namespace():
+    """The first process that is started here is process 1 of a new pid namespace."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(CLONE_NEWPID) < 0:
+        raise Failure(f"unshare: {os.strerror(ctypes.get_errno())}")
+    try:
+        yield
+    finally:
+        with open("/proc/self/ns/pid") as own:
+            libc.setns(own.fileno(), CLONE_NEWPID)
+
+
 class Application:
     """A program in a directory of its own that is started, dumped and brought back."""
 
-    def __init__(self, stasis, work, slave=None):
+    def __init__(self, stasis, work, slave=None, pid_namespace=False):
         self.stasis = stasis
         self.work = work  # the application's working directory
         self.base = os.path.dirname(work)  # logs and images
         self.slave = slave  # its terminal, or None: a session of its own
+        self.pid_namespace = pid_namespace  # it is process 1 of one of its own
         self.pid = None
         self.status = None  # wait status of the root process
         self.images = None
@@ -57,8 +75,9 @@ class Application:
         # A job of the terminal has a process group, everything else a session of its own.
         prepare = {"preexec_fn": self._take_terminal} if self.slave is not None \
             else {"start_new_session": True}
-        process = subprocess.Popen(command, cwd=self.work, stdin=stream, stdout=stream,
-                                   stderr=stream, **prepare, **options)
+        with pid_namespace() if self.pid_namespace else contextlib.nullcontext():
+            process = subprocess.Popen(command, cwd=self.work, stdin=stream, stdout=stream,
+                                       stderr=stream, **prepare, **options)
         self.pid = process.pid
         process.returncode = 0  # it is waited for here, by reap()
 
@@ -155,6 +174,8 @@ class Application:
                           f"log:\n{words_of_log(self.images + '/restore.log')}")
         with open(pidfile) as file:
             pid = int(file.read())
+        if self.pid_namespace:
+            self.pid = pid  # inside, it is 1 again
         if pid != self.pid:
             raise Failure(f"restored as process {pid} instead of {self.pid}")
         if self.slave is not None:

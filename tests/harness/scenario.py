@@ -30,7 +30,8 @@ class Scenario:
     def run(self):
         work = make_directory(os.path.join(self.base, "work"))
         slave = terminal()[1] if "terminal" in self.about else None
-        app = Application(self.settings.stasis, work, slave)
+        app = Application(self.settings.stasis, work, slave,
+                          pid_namespace="pid_namespace" in self.about)
         app.start([self.program])
         try:
             if not self._ready(app):

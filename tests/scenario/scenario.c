@@ -330,6 +330,7 @@ static void describe(void)
 		{"restore", scenario.restore_options},
 		{"modes", scenario.refused ? "refuse" : scenario.modes},
 		{"terminal", scenario.terminal ? "yes" : NULL},
+		{"pid_namespace", scenario.pid_namespace ? "yes" : NULL},
 	};
 
 	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {

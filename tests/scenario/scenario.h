@@ -27,6 +27,8 @@ struct scenario {
 	long images_limit;
 	/* It is a job of the runner's session and terminal, not a session of its own. */
 	bool terminal;
+	/* It is the first process of a pid namespace that stasis is outside of. */
+	bool pid_namespace;
 	/* Must be refused; every regular expression must match in what stasis answers, one a line.
 	 */
 	const char *refused;
