@@ -21,6 +21,7 @@
 #include "checkpoint/checkpoint.h"
 #include "image/image.h"
 #include "mount/contents.h"
+#include "mount/reach.h"
 #include "mount/filesystem.h"
 
 enum {
@@ -602,7 +603,11 @@ static int clone_source(void *argument)
  */
 static int open_source(const struct superblock *superblock, const struct mount *mount)
 {
-	int source = source_fd(superblock, mount), view = clone_source(&source);
+	int source = source_fd(superblock, mount);
+	/* It may be a clone already (clone_views()). */
+	int view = mount->fd >= 0 && mount_id_of_fd(source) != mount->id
+			   ? fcntl(source, F_DUPFD_CLOEXEC, 0)
+			   : clone_source(&source);
 
 	if (view == -EINVAL && mount->tree && mount->tree->namespace)
 		view = namespace_enter(&mount->tree->namespace->fd, 1, 0, clone_source, &source,

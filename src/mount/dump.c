@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -124,6 +125,35 @@ static int root_of_tree(struct mount_tree *tree)
 	return task ? openat(task->proc, "root", O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
 }
 
+/*
+ * In the tree's namespace, the only place where that can be done: what is to be read becomes a
+ * clone, on which nothing is mounted and no time of access changes.
+ */
+static int clone_views(void *argument)
+{
+	struct mount_tree *tree = argument;
+	struct mount_attr attributes = {
+		.attr_set = MOUNT_ATTR_NOATIME,
+		.attr_clr = MOUNT_ATTR__ATIME,
+	};
+
+	array_each (&tree->mounts, each) {
+		struct mount *mount = *each;
+		int view;
+
+		if (mount->fd < 0 || mount_id_of_fd(mount->fd) != mount->id)
+			continue;
+		view = open_tree(mount->fd, "",
+				 OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+		if (view < 0)
+			continue; /* unbindable: nothing is mounted on it */
+		mount_setattr(view, "", AT_EMPTY_PATH, &attributes, sizeof(attributes));
+		fd_close(&mount->fd);
+		mount->fd = view;
+	}
+	return 0;
+}
+
 /* Opens what has to be read: a mount of each filesystem that is made anew, and what was removed. */
 static int reach_all(struct mount_graph *graph)
 {
@@ -146,6 +176,9 @@ static int reach_all(struct mount_graph *graph)
 				(*mount)->has_files = true;
 		if (!error)
 			error = mounts_reach(*tree, root);
+		if (!error)
+			error = namespace_enter(&(*tree)->namespace->fd, 1, 0, clone_views, *tree,
+						"to read filesystems");
 	}
 	return error;
 }
