@@ -651,6 +651,20 @@ static int join_lost_group(struct checkpoint *checkpoint, struct task *first, si
 	return error ? error : end_helper(first, &helper);
 }
 
+int tree_lend_group(struct checkpoint *checkpoint, struct task *parent, pid_t id,
+		    int (*use)(void *argument), void *argument)
+{
+	struct task helper;
+	struct thread thread;
+	int error = start_helper(checkpoint, parent, id, &helper, &thread);
+
+	if (!error)
+		error = set_group(&helper, 0);
+	if (!error)
+		error = use(argument);
+	return error ? error : end_helper(parent, &helper);
+}
+
 int tree_group(struct checkpoint *checkpoint)
 {
 	struct tree *tree = &checkpoint->tree;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 struct checkpoint;
 struct task;
@@ -16,6 +17,13 @@ int tree_grow(struct checkpoint *checkpoint);
 
 /* Puts every task into its process group, when all are born. */
 int tree_group(struct checkpoint *checkpoint);
+
+/*
+ * After that: makes a process group that has no members any more, in the session of the task, while
+ * use() runs.  Reports; and returns what use() does.
+ */
+int tree_lend_group(struct checkpoint *checkpoint, struct task *parent, pid_t id,
+		    int (*use)(void *argument), void *argument);
 
 /* Lets the zombies end the way they did. */
 int tree_end_zombies(struct checkpoint *checkpoint);

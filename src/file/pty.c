@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "checkpoint/grow.h"
 #include "file/internal.h"
 #include "file/tty.h"
 #include "task/proc.h"
@@ -187,11 +188,13 @@ static int check_session(struct pair *pair, const struct numbers *numbers)
 		slave->sid = slave->pgrp = 0;
 		return 0;
 	}
-	if (slave->pgrp && !member)
+	/* In another pid namespace, nobody can tell what it was called there. */
+	if (slave->pgrp && !member && leader->pid != leader->id)
 		return REFUSE(subject, "let a shell take the terminal back (tcsetpgrp)",
 			      "the process group %u in its foreground has ended", slave->pgrp);
 	slave->sid = leader->id;
-	slave->pgrp = member ? member->pgid : 0;
+	if (member)
+		slave->pgrp = member->pgid;
 	return 0;
 }
 
@@ -802,15 +805,37 @@ int files_control(struct checkpoint *checkpoint, struct task *task)
 	return error ? error : control(checkpoint, pair, task, TIOCSCTTY, NULL);
 }
 
-/* A process group as the pid namespace of the task calls it. */
-static pid_t inner_group(const struct checkpoint *checkpoint, const struct task *leader, pid_t id)
+struct foreground {
+	struct checkpoint *checkpoint;
+	const struct pair *pair;
+	struct task *leader;
+	pid_t group; /* as the leader's pid namespace calls it */
+};
+
+static int take_foreground(void *argument)
 {
-	if (!leader->depth)
-		return id;
+	const struct foreground *foreground = argument;
+
+	return control(foreground->checkpoint, foreground->pair, foreground->leader, TIOCSPGRP,
+		       &foreground->group);
+}
+
+/* The group may have ended, and nobody taken the terminal since: it is made for the moment. */
+static int set_group(struct checkpoint *checkpoint, const struct pair *pair, struct task *leader)
+{
+	pid_t id = pair->slave->pgrp;
+	struct foreground foreground = {
+		.checkpoint = checkpoint, .pair = pair, .leader = leader, .group = id};
+
+	if (!id || id == leader->sid)
+		return 0;
 	tree_each_task (&checkpoint->tree, task)
-		if (task->pgid == id && task->depth >= leader->depth)
-			return task->inner[leader->depth - 1].pgid;
-	return 0;
+		if (task->pgid == id && task->depth >= leader->depth) {
+			if (leader->depth)
+				foreground.group = task->inner[leader->depth - 1].pgid;
+			return take_foreground(&foreground);
+		}
+	return tree_lend_group(checkpoint, leader, id, take_foreground, &foreground);
 }
 
 /* Those that gave the terminal up have inherited it again. */
@@ -818,15 +843,10 @@ static int set_foreground(struct checkpoint *checkpoint, const struct pair *pair
 {
 	const TtyInfoEntry *slave = pair->slave;
 	struct task *leader = hash_get(&checkpoint->tree.by_id, slave->sid);
-	int error = 0;
+	int error = slave->sid ? set_group(checkpoint, pair, leader) : 0;
 
 	if (!slave->sid)
 		return 0;
-	if (slave->pgrp && slave->pgrp != slave->sid) {
-		pid_t group = inner_group(checkpoint, leader, slave->pgrp);
-
-		error = control(checkpoint, pair, leader, TIOCSPGRP, &group);
-	}
 	for (size_t i = 0; i < slave->n_without && !error; i++) {
 		struct task *task = hash_get(&checkpoint->tree.by_id, slave->without[i]);
 

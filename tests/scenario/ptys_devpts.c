@@ -6,11 +6,13 @@
 #include "scenario.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -40,10 +42,22 @@ static void make(int which, const char *directory)
 	close(slaves[which][0]);
 }
 
+static pid_t foreground;
+
+/* Its group has the terminal, and ends with it. */
 static void leader_setup(void *unused)
 {
 	must(setsid());
 	must(ioctl(slaves[1][2], TIOCSCTTY, 0));
+	foreground = must(fork());
+	if (!foreground) {
+		pause();
+		_exit(1);
+	}
+	must(setpgid(foreground, 0));
+	must(tcsetpgrp(slaves[1][2], foreground));
+	must(kill(foreground, SIGKILL));
+	must(waitpid(foreground, NULL, 0));
 	same("ready", 1, write(ready[1], "", 1));
 }
 
@@ -51,6 +65,7 @@ static void leader_verify(void *unused)
 {
 	int tty = must(open("/dev/tty", O_RDWR));
 
+	same("a group that is gone has the foreground", foreground, tcgetpgrp(tty));
 	same("written to /dev/tty", 4, write(tty, "from", 4));
 }
 
