@@ -466,6 +466,7 @@ static int add_data(struct checkpoint *checkpoint, TtyDataEntry *entry)
 		last = entry->line_ends[i];
 	}
 	if (!pair || !pair->slave->opened || entry->data.len > PTY_CONTENT_MOST ||
+	    (entry->n_line_ends && entry->data.len > PTY_LINES_MOST) ||
 	    entry->n_line_ends > PTY_LINES_MOST || (is_output ? pair->output : pair->input))
 		return FAIL(EBADMSG, SUBJECT("terminal %#x of tty-data.img", entry->tty_id),
 			    "take another copy of the checkpoint", "its data cannot be right");

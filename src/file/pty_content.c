@@ -129,9 +129,14 @@ static int take(int master, int slave, const struct termios2 *termios, struct pt
 int pty_take(int master, int slave, struct pty_content *content)
 {
 	struct termios2 termios;
-	int packets = 0, error, put;
+	int packets = 0, lines = 0, error, put;
 
-	if (ioctl(slave, TCGETS2, &termios) < 0 || ioctl(master, TIOCGPKT, &packets) < 0 ||
+	if (ioctl(slave, TCGETS2, &termios) < 0 || ioctl(slave, TIOCINQ, &lines) < 0)
+		return -errno;
+	/* More may wait before a full buffer, and quoted it would not fit there. */
+	if (is_canonical(&termios) && lines > PTY_LINES_FULL)
+		return -E2BIG;
+	if (ioctl(master, TIOCGPKT, &packets) < 0 ||
 	    (packets && ioctl(master, TIOCPKT, &(int){0}) < 0))
 		return -errno;
 	error = take(master, slave, &termios, content);

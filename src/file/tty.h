@@ -90,7 +90,7 @@ void pairs_close(struct checkpoint *checkpoint);
 
 /* ---- pty_content.c: what has not been read yet ---- */
 
-enum { PTY_CONTENT_MOST = 16384, PTY_LINES_MOST = 4096 };
+enum { PTY_CONTENT_MOST = 16384, PTY_LINES_MOST = 4096, PTY_LINES_FULL = 3000 };
 
 struct pty_content {
 	size_t output_size, input_size, line_count;
