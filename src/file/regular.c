@@ -178,6 +178,10 @@ static int find_name(struct checkpoint *checkpoint, struct description *descript
 	if (lead == OTHER_MOUNT)
 		return REFUSE(description_subject(description), "open it anew, where stasis runs",
 			      "it is on a mount of another namespace, or on one that is covered");
+	if (checkpoint->mounts.graph && !mount_is_own(checkpoint, description->fd))
+		return REFUSE(description_subject(description), "leave or close it before the dump",
+			      "it is on a mount that was unmounted or never attached, which is a "
+			      "later capability");
 	if (!ends_deleted(description->link))
 		return REFUSE(description_subject(description),
 			      "unmount what covers it, or close it before the dump",

@@ -218,7 +218,9 @@ static int step_source(struct builder *builder, const struct plan_step *step)
 	if (!step->mount || !is_covered_later(step)) {
 		node->source = superblock;
 		node->lent = is_used_later(superblock);
-		return 0;
+		/* The mount itself, to which its own flags come next. */
+		node->sealed = step->mount;
+		return node->sealed ? filesystem_seal(builder->checkpoint, superblock) : 0;
 	}
 	/* The mount itself will be covered: the superblock keeps a view of all of it. */
 	builder->doing = "cannot be cloned";
@@ -413,7 +415,7 @@ static int step_close(struct builder *builder, const struct plan_step *step)
 	struct node *node = &builder->nodes[step->node];
 	int error = 0;
 
-	if (node->source && !node->lent)
+	if (node->source && !node->lent && !node->sealed)
 		error = filesystem_seal(builder->checkpoint, node->source);
 	close_node(node);
 	return error;
@@ -507,8 +509,10 @@ static const struct mount *removed_mount(const struct plan_step *step)
 	return mount;
 }
 
-/* On a filesystem from outside what was removed is made again by its name, which must be free, for
- * a moment. */
+/*
+ * On a filesystem from outside what was removed is made again by its name, which must be free.  It
+ * keeps that until it is attached: the kernel attaches no mount whose root has none.
+ */
 static int make_removed(struct builder *builder, const struct plan_step *step)
 {
 	struct checkpoint *checkpoint = builder->checkpoint;
@@ -528,13 +532,22 @@ static int make_removed(struct builder *builder, const struct plan_step *step)
 		return error;
 	node->fd = open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
 	node->shares = true;
-	if (node->fd < 0)
-		error = FAIL(errno, subject_of(builder, step), NULL, "cannot be cloned: %s",
-			     strerror(errno));
-	if (unlink(path) < 0 && rmdir(path) < 0 && !error)
-		error = FAIL(errno, subject_of(builder, step), NULL,
-			     "its source cannot be removed again: %s", strerror(errno));
-	return error;
+	*array_push(&builder->removed) = path;
+	return node->fd < 0 ? FAIL(errno, subject_of(builder, step), NULL, "cannot be cloned: %s",
+				   strerror(errno))
+			    : 0;
+}
+
+int builder_remove(struct builder *builder)
+{
+	int result = 0;
+
+	array_each (&builder->removed, path)
+		if (unlink(*path) < 0 && rmdir(*path) < 0)
+			result = FAIL(errno, SUBJECT("removed file %s", *path), "remove it by hand",
+				      "cannot be removed again: %s", strerror(errno));
+	array_free(&builder->removed);
+	return result;
 }
 
 /*
@@ -663,6 +676,7 @@ struct builder *builder_new(struct checkpoint *checkpoint)
 
 void builder_close(struct builder *builder)
 {
+	builder_remove(builder);
 	for (size_t i = 0; i <= builder->plan->nodes; i++)
 		close_node(&builder->nodes[i]);
 	id_maps_close(builder);

@@ -303,6 +303,11 @@ struct mount *mount_of_fd(struct checkpoint *checkpoint, int fd)
 	return mount;
 }
 
+bool mount_is_own(struct checkpoint *checkpoint, int fd)
+{
+	return hash_get(&mounts_own(checkpoint)->by_id, mount_id_of_fd(fd));
+}
+
 struct look {
 	const char *name;
 	const struct stat *file;

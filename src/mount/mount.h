@@ -58,6 +58,8 @@ void mounts_close(struct checkpoint *checkpoint);
  * images' id.
  */
 struct mount *mount_of_fd(struct checkpoint *checkpoint, int fd);
+/* Dump: is fd on a mount of stasis' own namespace? */
+bool mount_is_own(struct checkpoint *checkpoint, int fd);
 struct mount *mount_by_image_id(struct checkpoint *checkpoint, uint32_t id);
 /*
  * Restore: a path by which stasis itself reaches `name` (as in the images: from the root of the

@@ -77,7 +77,7 @@ int mounts_finish(struct checkpoint *checkpoint)
 static int seal(struct checkpoint *checkpoint)
 {
 	struct mount_graph *graph = checkpoint->mounts.graph;
-	int error = 0;
+	int error = builder_remove(checkpoint->mounts.builder);
 
 	array_each (&graph->superblocks, each)
 		if (!error && (*each)->fd >= 0)

@@ -138,7 +138,8 @@ OPERATIONS = [(new_tmpfs, 5), (bind, 8), (bind_tree, 2), (bind_file, 2), (bind_d
 
 
 # docs/mounts.md: what is refused, and why.
-DOCUMENTED = ["its contents cannot be reached through the mount at"]
+DOCUMENTED = ["its contents cannot be reached through the mount at",
+              "it is on a mount that was unmounted or never attached"]
 
 
 class Refused(Exception):
@@ -148,8 +149,9 @@ class Refused(Exception):
 class History:
     """One application with its namespaces."""
 
-    def __init__(self, app, pids):
+    def __init__(self, app, pids, base):
         self.app = app
+        self.base = base  # a directory of its own, when nothing is mounted any more
         self.pids = pids
         self.points = []
         self.log = []
@@ -177,7 +179,7 @@ class History:
         number = random.randrange(len(self.pids))
         pid = self.pids[number]
         self.points = sorted({mounttree._unescape(mount.point) for mount in mounttree.read(pid)
-                              if usable(mount)}) or ["/"]
+                              if usable(mount)}) or [self.base]
         operations, weights = zip(*OPERATIONS)
         operation = random.choices(operations, weights)[0]
         if len(mounttree.read(pid)) > MOST_MOUNTS and operation in (bind, bind_tree, new_tmpfs):
@@ -289,7 +291,7 @@ class Histories:
             for pid in pids:
                 enter(pid, lambda: (mount("base", base, "tmpfs"), furnish(base)))
             os.close(namespace)
-        return History(app, pids)
+        return History(app, pids, os.path.join(app.work, "base") if kind == "copy" else "/")
 
     def _await(self, app, count):
         """The processes of the holder, when all have their namespaces."""
