@@ -88,11 +88,11 @@ int pid_namespaces_survey(struct checkpoint *checkpoint)
 	if (!tree->above)
 		return result;
 	if (tree->tasks[0]->id != FIRST_PROCESS)
-		result = REFUSE(task_subject(tree->tasks[0]),
-				"give the first process of that namespace to -t, or run stasis "
-				"inside",
-				"it is in another pid namespace than stasis, but not its first "
-				"process");
+		return REFUSE(task_subject(tree->tasks[0]),
+			      "give the first process of that namespace to -t, or run stasis "
+			      "inside",
+			      "it is in another pid namespace than stasis, but not its first "
+			      "process");
 	if (!options->leave_running && !options->leave_stopped) {
 		int error = survey_strangers(checkpoint);
 
