@@ -571,12 +571,11 @@ static int kill_tree(struct checkpoint *checkpoint)
 	tree_each_task (tree, task)
 		syscall(SYS_pidfd_send_signal, task->pidfd, SIGKILL, NULL, 0);
 	/*
-	 * The tracer hears of each thread, of the leader last; and of the first process of a pid
-	 * namespace when no other is left.
+	 * The tracer hears of each thread; of those of the first process of a pid namespace when
+	 * no other process is left.
 	 */
 	for (size_t t = tree->count; t-- > 0;)
-		for (size_t i = tree->tasks[t]->thread_count; i-- > 0;)
-			remote_reap(&tree->tasks[t]->threads[i].remote);
+		task_reap(tree->tasks[t]);
 	guardian_dismiss(&guardian);
 	return 0;
 }

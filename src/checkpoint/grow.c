@@ -771,8 +771,8 @@ void tree_close(struct checkpoint *checkpoint, bool failed)
 	for (size_t t = checkpoint->tree.count; t-- > 0;) {
 		struct task *task = checkpoint->tree.tasks[t];
 
-		for (size_t i = task->thread_count; failed && i-- > 0;)
-			remote_reap(&task->threads[i].remote);
+		if (failed)
+			task_reap(task);
 		fd_close(&task->pidfd);
 	}
 	/* Not for ever: of a thread that was cloned and never adopted, only our end lets go. */

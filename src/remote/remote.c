@@ -200,6 +200,19 @@ int remote_release(struct remote *remote)
 	return error;
 }
 
+bool remote_reap_now(struct remote *remote)
+{
+	int status = 0;
+	pid_t got = 0;
+
+	while (remote->seized &&
+	       (got = waitpid(remote->tid, &status, __WALL | WNOHANG)) == remote->tid &&
+	       WIFSTOPPED(status))
+		ptrace(PTRACE_CONT, remote->tid, 0, 0);
+	remote->seized = remote->seized && got == 0;
+	return !remote->seized;
+}
+
 void remote_reap(struct remote *remote)
 {
 	int status;

@@ -123,6 +123,8 @@ int remote_release(struct remote *remote);
 
 /* Waits until a thread that was sent SIGKILL, or made to exit, is gone. */
 void remote_reap(struct remote *remote);
+/* The same without waiting: whether it is gone. */
+bool remote_reap_now(struct remote *remote);
 
 /* Memory of the other process; all of it, or a negative errno. */
 int remote_read(const struct remote_space *space, uint64_t address, void *data, size_t size);

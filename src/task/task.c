@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/report.h"
 #include "task/proc.h"
@@ -19,6 +20,19 @@ pid_t thread_own(const struct thread *thread)
 
 	return task->depth ? task->inner[task->depth - 1].threads[thread - task->threads]
 			   : thread->id;
+}
+
+enum { REAP_NAP_US = 200 };
+
+void task_reap(struct task *task)
+{
+	for (bool all = false; !all;) {
+		all = true;
+		for (size_t i = task->thread_count; i-- > 0;)
+			all &= remote_reap_now(&task->threads[i].remote);
+		if (!all)
+			usleep(REAP_NAP_US);
+	}
 }
 
 struct subject task_subject(const struct task *task)

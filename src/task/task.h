@@ -98,6 +98,12 @@ struct task_numbers task_numbers(const struct task *task, size_t depth);
 pid_t thread_own(const struct thread *thread);
 
 /*
+ * Waits until all threads of a process that was killed are gone.  In any order: of the first process
+ * of a pid namespace, the last that lives waits for the others to be reaped.
+ */
+void task_reap(struct task *task);
+
+/*
  * "pid 42 (bash)", for reports and logs; with its number in a container, where it has another.
  */
 struct subject task_subject(const struct task *task);
