@@ -16,8 +16,13 @@
 /* Shared by the files about ipc namespaces: ipc.c, shm.c, sem.c, msg.c, mqueue.c. */
 
 struct segment;
-struct semaphores;
 struct queue;
+
+struct semaphores {
+	IpcSemEntry *entry;
+	uint16_t *values;
+	bool waiters; /* dump: somebody who is not frozen waits */
+};
 
 /* namespace->state */
 struct ipc_state {
@@ -27,6 +32,7 @@ struct ipc_state {
 	struct hash segment_by_id; /* plus 1 */
 	ARRAY(struct semaphores *) semaphores;
 	ARRAY(struct queue *) queues;
+	ARRAY(struct task *) undoers; /* dump: who may have semaphore operations to undo */
 };
 
 /* A part is like the whole: functions may be missing. */
@@ -55,3 +61,12 @@ void ipc_owner(const IpcDescEntry *desc, struct ipc_perm *perm);
 /* Restore: is this a possible desc?  mode_flags: beside the permissions.  Reports. */
 int ipc_check(const struct namespace *namespace, const char *what, const IpcDescEntry *desc,
 	      uint32_t mode_flags);
+
+/* ---- undo.c: semaphore operations to undo -------------------------------------------------- */
+
+/* Dump: asks undoers, by remote calls. */
+int undo_survey(struct checkpoint *checkpoint, struct namespace *namespace);
+/* Restore: checks those of a set; then gives them to the tasks. */
+int undo_read(struct checkpoint *checkpoint, const struct namespace *namespace,
+	      const struct semaphores *set);
+int undo_restore(struct checkpoint *checkpoint, struct namespace *namespace);

@@ -1,27 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* System V semaphores: ipcns-sem-ID.img, each set followed by its values. */
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/kcmp.h>
 #include <string.h>
 #include <sys/sem.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
-#include "base/fd.h"
 #include "checkpoint/checkpoint.h"
 #include "image/image.h"
-#include "namespace/ipc.h"
 #include "namespace/ipc_internal.h"
 
 static const char what[] = "semaphores";
 
 enum { MOST_IN_A_SET = 65536 /* semaphores; the kernel's */ };
-
-struct semaphores {
-	IpcSemEntry *entry;
-	uint16_t *values;
-};
 
 union argument {
 	int value;
@@ -50,10 +39,12 @@ static int describe_one(struct checkpoint *checkpoint, struct namespace *namespa
 	set->values = arena_alloc(checkpoint->arena, size_of_values(set->entry));
 	argument.values = set->values;
 	*array_push(&ipc_state(namespace)->semaphores) = set;
-	return semctl(id, 0, GETALL, argument) < 0
-		       ? FAIL(errno, ipc_subject(namespace, what, set->entry->desc), NULL,
-			      "their values cannot be read: %s", strerror(errno))
-		       : 0;
+	if (semctl(id, 0, GETALL, argument) < 0)
+		return FAIL(errno, ipc_subject(namespace, what, set->entry->desc), NULL,
+			    "their values cannot be read: %s", strerror(errno));
+	for (uint32_t i = 0; i < set->entry->nsems; i++)
+		set->waiters |= semctl(id, i, GETNCNT) > 0 || semctl(id, i, GETZCNT) > 0;
+	return 0;
 }
 
 static int describe(struct checkpoint *checkpoint, struct namespace *namespace)
@@ -89,42 +80,6 @@ static int write_image(struct checkpoint *checkpoint, struct namespace *namespac
 	return image_finish(writer);
 }
 
-/* ---- operations to undo -------------------------------------------------------------------- */
-
-/* In the namespace that stasis is in.  The first line of the file is its header. */
-static bool outside_has_semaphores(void)
-{
-	autofree char *text = NULL;
-
-	if (fd_read_file(AT_FDCWD, "/proc/sysvipc/sem", &text, NULL))
-		return false; /* a kernel without them */
-
-	const char *line = strchr(text, '\n');
-
-	return line && line[1];
-}
-
-/*
- * What a task has to undo when it ends is told by nobody.  A task without a list of such things is
- * known by comparison with stasis, which has none; one that has threads always has a list, which
- * must be empty where there is no semaphore.
- */
-int undo_describe(struct checkpoint *checkpoint, struct task *task)
-{
-	struct namespace *namespace = namespace_of_task(checkpoint, task, NAMESPACE_IPC);
-	long order = syscall(SYS_kcmp, task->pid, getpid(), KCMP_SYSVSEM, 0, 0);
-
-	if (order == 0 || (order < 0 && errno == EOPNOTSUPP))
-		return 0;
-	if (namespace ? !namespace->state || !ipc_state(namespace)->semaphores.count
-		      : !outside_has_semaphores())
-		return 0;
-	return REFUSE(task_subject(task),
-		      "remove System V semaphores it may have used (ipcs -s), or run the program "
-		      "in an ipc namespace without semaphores",
-		      "it may have semaphore operations to undo (SEM_UNDO)");
-}
-
 /* ---- restore ------------------------------------------------------------------------------- */
 
 static int read_one(struct checkpoint *checkpoint, struct namespace *namespace,
@@ -142,7 +97,8 @@ static int read_one(struct checkpoint *checkpoint, struct namespace *namespace,
 	set->entry = entry;
 	set->values = arena_alloc(checkpoint->arena, size_of_values(entry));
 	*array_push(&ipc_state(namespace)->semaphores) = set;
-	return image_get_raw(reader, set->values, size_of_values(entry));
+	error = image_get_raw(reader, set->values, size_of_values(entry));
+	return error ? error : undo_read(checkpoint, namespace, set);
 }
 
 static int read_image(struct checkpoint *checkpoint, struct namespace *namespace)
@@ -199,7 +155,9 @@ static int make(struct checkpoint *checkpoint, struct namespace *namespace)
 
 const struct namespace_content sem_part = {
 	.describe = describe,
+	.check = undo_survey,
 	.write = write_image,
 	.read = read_image,
 	.make = make,
+	.finish_tasks = undo_restore,
 };
