@@ -198,6 +198,11 @@ struct ghost *ghost_describe(struct checkpoint *checkpoint, struct description *
 	struct ghost *ghost;
 	int error;
 
+	if (description->mount && description->mount->uid_map) {
+		REFUSE(description_subject(description), "close it before the dump",
+		       "it was removed, and it is open on an id mapped mount");
+		return NULL;
+	}
 	if (inode->shown) {
 		REFUSE(description_subject(description), "close it before the dump",
 		       "it was removed, and a mount shows it that it was not opened on");

@@ -132,10 +132,6 @@ static int root_of_tree(struct mount_tree *tree)
 static int clone_views(void *argument)
 {
 	struct mount_tree *tree = argument;
-	struct mount_attr attributes = {
-		.attr_set = MOUNT_ATTR_NOATIME,
-		.attr_clr = MOUNT_ATTR__ATIME,
-	};
 
 	array_each (&tree->mounts, each) {
 		struct mount *mount = *each;
@@ -143,11 +139,10 @@ static int clone_views(void *argument)
 
 		if (mount->fd < 0 || mount_id_of_fd(mount->fd) != mount->id)
 			continue;
-		view = open_tree(mount->fd, "",
-				 OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
-		if (view < 0)
-			continue; /* unbindable: nothing is mounted on it */
-		mount_setattr(view, "", AT_EMPTY_PATH, &attributes, sizeof(attributes));
+		view = mount_clone_view(mount, mount->fd);
+		/* An unbindable mount has no clone; nothing is mounted on it. */
+		if (view < 0 && !mount->uid_map)
+			continue;
 		fd_close(&mount->fd);
 		mount->fd = view;
 	}

@@ -77,6 +77,25 @@ static int find_by_path(void *argument)
 	return 0;
 }
 
+enum { CALL_OPEN_TREE_ATTR = 467 /* Linux 6.15 */ };
+
+int mount_clone_view(const struct mount *mount, int fd)
+{
+	struct mount_attr attributes = {
+		.attr_set = MOUNT_ATTR_NOATIME,
+		.attr_clr = MOUNT_ATTR__ATIME | (mount->uid_map ? MOUNT_ATTR_IDMAP : 0),
+	};
+	unsigned int flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH;
+	int view;
+
+	if (mount->uid_map)
+		return syscall(CALL_OPEN_TREE_ATTR, fd, "", flags, &attributes, sizeof(attributes));
+	view = open_tree(fd, "", flags);
+	if (view >= 0)
+		mount_setattr(view, "", AT_EMPTY_PATH, &attributes, sizeof(attributes));
+	return view;
+}
+
 /* ---- in a copy of the namespace ------------------------------------------------------------- */
 
 enum { MOST_NESTED = 2000 };
@@ -189,8 +208,7 @@ static int take_apart(struct copy *copy, struct mount *lowest, const struct plac
 		last = mount == lowest;
 		error = fd < 0 ? fd : take_children(copy, mount, fd);
 		if (!error && mount->has_files && mount->fd < 0)
-			mount->fd = open_tree(fd, "",
-					      OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+			mount->fd = mount_clone_view(mount, fd);
 		/* A root below that is not private: what is unmounted there would be elsewhere too.
 		 */
 		if (!error && !last && place->base < 0 && mount->parent->group && !copy->private)

@@ -13,3 +13,10 @@ int mounts_reach(struct mount_tree *tree, int root);
 
 /* The id of the mount that fd is on, as struct mount has it; 0: not known. */
 uint64_t mount_id_of_fd(int fd);
+
+/*
+ * A detached clone of a mount to read by: nothing is mounted on it, no time of access changes, and
+ * ids are those of the filesystem, not mapped.  fd: of the mount, whose namespace the caller is in.
+ * -1 and errno.
+ */
+int mount_clone_view(const struct mount *mount, int fd);
