@@ -82,7 +82,8 @@ static void describe_handle(struct checkpoint *checkpoint, struct link *link, in
 		link->handle = handle;
 }
 
-/* What a dump changes: the file gets a further name, or, without a file, loses it again. */
+/* What is changed of the application's files: the file gets a further name, or, without a file,
+ * loses it again. */
 struct change {
 	int fd;
 	const char *name;
@@ -98,7 +99,7 @@ static int change_name(void *argument)
 }
 
 /* Names are the application's: they lead where they lead in its mount namespace. */
-static int dump_change(const struct link *link, struct change *change)
+static int change_in_namespace(const struct link *link, struct change *change)
 {
 	const struct mount *mount = link->path->mount;
 
@@ -125,7 +126,7 @@ static int store(struct checkpoint *checkpoint, struct link *link)
 							     "%.*s/link_remap.%u", directory, old,
 							     number)};
 
-		error = dump_change(link, &change);
+		error = change_in_namespace(link, &change);
 		if (error)
 			continue;
 		link->path->entry->reg->name = (char *)change.name;
@@ -261,17 +262,11 @@ int link_unname(struct checkpoint *checkpoint, struct remap *remap)
 			      strerror(errno));
 }
 
-static void remove_name(struct checkpoint *checkpoint, const struct link *link, bool dump)
+static void remove_name(const struct link *link)
 {
 	struct change change = {.fd = -1, .name = path_of(link)};
-	int error;
+	int error = change_in_namespace(link, &change);
 
-	if (dump) {
-		error = dump_change(link, &change);
-	} else {
-		change.name = path_reach(checkpoint, link->path, path_of(link), true);
-		error = change.name ? change_name(&change) : -EIO;
-	}
 	if (error && error != -ENOENT)
 		log_warn("%s cannot be removed: %s", path_of(link), strerror(-error));
 }
@@ -292,7 +287,7 @@ void links_close(struct checkpoint *checkpoint, bool failed)
 		if (dump != failed || (dump && !link->made) ||
 		    strncmp(base, "/link_remap.", strlen("/link_remap.")))
 			continue;
-		remove_name(checkpoint, link, dump);
+		remove_name(link);
 	}
 	array_free(&state->all);
 	hash_free(&state->by_id);
