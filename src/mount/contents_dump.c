@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Writes the contents of filesystems: see contents.h. */
-#include <archive.h>
-#include <archive_entry.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -20,6 +18,7 @@
 #include "base/log.h"
 #include "checkpoint/checkpoint.h"
 #include "image/image.h"
+#include "mount/archive.h"
 #include "mount/contents.h"
 #include "mount/reach.h"
 #include "mount/filesystem.h"
@@ -83,7 +82,7 @@ static ssize_t write_compressed(struct archive *archive, void *argument, const v
 	choose_compression(writer, data, size);
 	if (gzwrite(writer->file, data, size) == (int)size)
 		return size;
-	archive_set_error(archive, errno ?: EIO, "%s", strerror(errno ?: EIO));
+	libarchive.archive_set_error(archive, errno ?: EIO, "%s", strerror(errno ?: EIO));
 	return -1;
 }
 
@@ -107,7 +106,7 @@ static int image_failed(const struct writer *writer, int error)
 
 static int archive_failed(const struct writer *writer)
 {
-	return image_failed(writer, archive_errno(writer->archive) ?: EIO);
+	return image_failed(writer, libarchive.archive_errno(writer->archive) ?: EIO);
 }
 
 /* pax writes "SCHILY.xattr.NAME=value". */
@@ -126,7 +125,7 @@ static void add_attribute(struct writer *writer, const char *name, const void *v
 				(unsigned char)name[i]);
 		name = plain;
 	}
-	archive_entry_xattr_add_entry(writer->entry, name, value, size);
+	libarchive.archive_entry_xattr_add_entry(writer->entry, name, value, size);
 }
 
 static int add_attributes(struct writer *writer, int fd)
@@ -173,7 +172,7 @@ static int add_flags(struct writer *writer, int fd)
 			      "take it away (chattr(1))", "flags %#x are not understood",
 			      flags & ~CONTENTS_FLAGS);
 	if (flags & CONTENTS_FLAGS)
-		archive_entry_xattr_add_entry(
+		libarchive.archive_entry_xattr_add_entry(
 			writer->entry, FLAGS_ATTRIBUTE, text,
 			snprintf(text, sizeof(text), "%x", flags & CONTENTS_FLAGS));
 	return 0;
@@ -190,12 +189,12 @@ static int add_holes(struct writer *writer, int fd, const struct stat *stat)
 		end = lseek(fd, begin, SEEK_HOLE);
 		if (end < 0)
 			break;
-		archive_entry_sparse_add_entry(writer->entry, begin, end - begin);
+		libarchive.archive_entry_sparse_add_entry(writer->entry, begin, end - begin);
 	}
 	if (errno != ENXIO)
 		return store_failed(writer, errno, "it cannot be read");
 	if (end == 0)
-		archive_entry_sparse_add_entry(writer->entry, 0, 0);
+		libarchive.archive_entry_sparse_add_entry(writer->entry, 0, 0);
 	return 0;
 }
 
@@ -208,8 +207,8 @@ static int put_hole(struct writer *writer, off_t size)
 	if (writer->zeros == MAP_FAILED)
 		die_of_memory();
 	while (size) {
-		ssize_t done = archive_write_data(writer->archive, writer->zeros,
-						  size < ZEROS ? size : ZEROS);
+		ssize_t done = libarchive.archive_write_data(writer->archive, writer->zeros,
+							     size < ZEROS ? size : ZEROS);
 
 		if (done <= 0)
 			return archive_failed(writer);
@@ -227,7 +226,7 @@ static int put_data(struct writer *writer, int fd, off_t offset, off_t end)
 
 		if (size <= 0)
 			return store_failed(writer, size ? errno : EIO, "it cannot be read");
-		if (archive_write_data(writer->archive, writer->buffer, size) != size)
+		if (libarchive.archive_write_data(writer->archive, writer->buffer, size) != size)
 			return archive_failed(writer);
 		offset += size;
 	}
@@ -241,9 +240,10 @@ static int put_file(struct writer *writer, int fd, const struct stat *stat)
 	off_t at = 0;
 	int error = 0;
 
-	if (!archive_entry_sparse_reset(writer->entry))
+	if (!libarchive.archive_entry_sparse_reset(writer->entry))
 		return put_data(writer, fd, 0, stat->st_size);
-	while (!error && archive_entry_sparse_next(writer->entry, &offset, &length) == ARCHIVE_OK) {
+	while (!error && libarchive.archive_entry_sparse_next(writer->entry, &offset, &length) ==
+				 ARCHIVE_OK) {
 		error = put_hole(writer, offset - at);
 		if (!error)
 			error = put_data(writer, fd, offset, offset + length);
@@ -256,20 +256,20 @@ static void set_attributes(struct writer *writer, const char *path, const struct
 {
 	struct archive_entry *entry = writer->entry;
 
-	archive_entry_clear(entry);
-	archive_entry_copy_pathname(entry, path);
-	archive_entry_set_mode(entry, stat->st_mode);
-	archive_entry_set_uid(entry, stat->st_uid);
-	archive_entry_set_gid(entry, stat->st_gid);
-	archive_entry_set_mtime(entry, stat->st_mtim.tv_sec, stat->st_mtim.tv_nsec);
-	archive_entry_set_atime(entry, stat->st_atim.tv_sec, stat->st_atim.tv_nsec);
+	libarchive.archive_entry_clear(entry);
+	libarchive.archive_entry_copy_pathname(entry, path);
+	libarchive.archive_entry_set_mode(entry, stat->st_mode);
+	libarchive.archive_entry_set_uid(entry, stat->st_uid);
+	libarchive.archive_entry_set_gid(entry, stat->st_gid);
+	libarchive.archive_entry_set_mtime(entry, stat->st_mtim.tv_sec, stat->st_mtim.tv_nsec);
+	libarchive.archive_entry_set_atime(entry, stat->st_atim.tv_sec, stat->st_atim.tv_nsec);
 	if (S_ISCHR(stat->st_mode) || S_ISBLK(stat->st_mode))
-		archive_entry_set_rdev(entry, stat->st_rdev);
+		libarchive.archive_entry_set_rdev(entry, stat->st_rdev);
 	if (S_ISSOCK(stat->st_mode)) {
-		archive_entry_set_filetype(entry, AE_IFREG);
-		archive_entry_xattr_add_entry(entry, TYPE_ATTRIBUTE, "socket", 6);
+		libarchive.archive_entry_set_filetype(entry, AE_IFREG);
+		libarchive.archive_entry_xattr_add_entry(entry, TYPE_ATTRIBUTE, "socket", 6);
 	}
-	archive_entry_set_size(entry, S_ISREG(stat->st_mode) ? stat->st_size : 0);
+	libarchive.archive_entry_set_size(entry, S_ISREG(stat->st_mode) ? stat->st_size : 0);
 }
 
 /* Is it another name of a file that was there already?  Then that is all that is written of it. */
@@ -285,14 +285,14 @@ static bool is_link(struct writer *writer, const struct stat *stat)
 			 arena_strdup(writer->checkpoint->arena, writer->path.text));
 		return false;
 	}
-	archive_entry_copy_hardlink(writer->entry, first);
-	archive_entry_unset_size(writer->entry);
+	libarchive.archive_entry_copy_hardlink(writer->entry, first);
+	libarchive.archive_entry_unset_size(writer->entry);
 	return true;
 }
 
 static int put_header(struct writer *writer)
 {
-	return archive_write_header(writer->archive, writer->entry) == ARCHIVE_OK
+	return libarchive.archive_write_header(writer->archive, writer->entry) == ARCHIVE_OK
 		       ? 0
 		       : archive_failed(writer);
 }
@@ -311,7 +311,7 @@ static int put_entry(struct writer *writer, int fd, const struct stat *stat)
 
 		if (!target)
 			return store_failed(writer, errno, "it cannot be read");
-		archive_entry_copy_symlink(writer->entry, target);
+		libarchive.archive_entry_copy_symlink(writer->entry, target);
 	}
 	error = add_attributes(writer, fd);
 	if (!error && (is_file || S_ISDIR(stat->st_mode)))
@@ -478,7 +478,7 @@ static int store_listed(struct writer *writer, int root, const char *name)
 	if (fstatat(root, name, &stat, AT_SYMLINK_NOFOLLOW))
 		return errno == ENOENT ? 0 : store_failed(writer, errno, "it cannot be read");
 	set_attributes(writer, name, &stat);
-	archive_entry_set_size(writer->entry, 0);
+	libarchive.archive_entry_set_size(writer->entry, 0);
 	return put_header(writer);
 }
 
@@ -710,7 +710,7 @@ static int store_deleted(struct writer *writer, const struct deleted *deleted, s
 	if (fd < 0)
 		return fd;
 	set_attributes(writer, writer->path.text, &stat);
-	archive_entry_xattr_add_entry(writer->entry, DELETED_ATTRIBUTE, text, size);
+	libarchive.archive_entry_xattr_add_entry(writer->entry, DELETED_ATTRIBUTE, text, size);
 	return put_entry(writer, fd, &stat);
 }
 
@@ -735,15 +735,15 @@ static int store_all_deleted(struct writer *writer, const mount_list *mounts)
 
 static struct archive *new_archive(void)
 {
-	struct archive *archive = archive_write_new();
+	struct archive *archive = libarchive.archive_write_new();
 
 	if (!archive)
 		die_of_memory();
-	archive_write_set_format_pax(archive);
+	libarchive.archive_write_set_format_pax(archive);
 	/* Names are bytes. */
-	archive_write_set_options(archive, "hdrcharset=BINARY,xattrheader=SCHILY");
-	archive_write_set_bytes_per_block(archive, CONTENTS_BUFFER / 4);
-	archive_write_set_bytes_in_last_block(archive, 1);
+	libarchive.archive_write_set_options(archive, "hdrcharset=BINARY,xattrheader=SCHILY");
+	libarchive.archive_write_set_bytes_per_block(archive, CONTENTS_BUFFER / 4);
+	libarchive.archive_write_set_bytes_in_last_block(archive, 1);
 	return archive;
 }
 
@@ -754,8 +754,8 @@ static void close_writer(struct writer *writer)
 		array_free(&level->order);
 	}
 	array_free(&writer->levels);
-	archive_write_free(writer->archive);
-	archive_entry_free(writer->entry);
+	libarchive.archive_write_free(writer->archive);
+	libarchive.archive_entry_free(writer->entry);
 	hash_free(&writer->links);
 	fd_close(&writer->directory);
 	if (writer->zeros)
@@ -784,13 +784,13 @@ static int write_archive(struct writer *writer)
 {
 	int error;
 
-	if (archive_write_open(writer->archive, writer, NULL, write_compressed, NULL))
+	if (libarchive.archive_write_open(writer->archive, writer, NULL, write_compressed, NULL))
 		return archive_failed(writer);
 	error = store_sources(writer);
-	if (!error && archive_write_close(writer->archive))
+	if (!error && libarchive.archive_write_close(writer->archive))
 		error = archive_failed(writer);
 	if (error)
-		archive_write_fail(writer->archive);
+		libarchive.archive_write_fail(writer->archive);
 	return error;
 }
 
@@ -810,7 +810,7 @@ int contents_store(struct checkpoint *checkpoint, struct superblock *superblock)
 	writer.buffer = malloc(CONTENTS_BUFFER);
 	writer.value = malloc(XATTR_SIZE_MAX);
 	writer.archive = new_archive();
-	writer.entry = archive_entry_new();
+	writer.entry = libarchive.archive_entry_new();
 	if (!writer.file || !writer.buffer || !writer.value || !writer.entry)
 		die_of_memory();
 	gzbuffer(writer.file, CONTENTS_BUFFER);
@@ -866,6 +866,8 @@ int contents_describe(struct checkpoint *checkpoint, struct superblock *superblo
 
 	find_sources(superblock, &roots, &deleted);
 	error = check_sources(superblock, &roots, &deleted);
+	if (!error)
+		error = libarchive_load();
 	array_free(&roots);
 	array_free(&deleted);
 	return error;
@@ -912,6 +914,8 @@ int contents_refuse(struct checkpoint *checkpoint, struct superblock *superblock
 			       "it has files, which are not carried over");
 	if (!error)
 		error = refuse_contents(superblock, roots.items[0]);
+	if (!error)
+		error = libarchive_load();
 	array_free(&roots);
 	array_free(&deleted);
 	return error;

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Fills new filesystems with their contents: see contents.h.  The archive may be hostile. */
-#include <archive.h>
-#include <archive_entry.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
@@ -19,6 +17,7 @@
 #include "base/log.h"
 #include "checkpoint/checkpoint.h"
 #include "image/image.h"
+#include "mount/archive.h"
 #include "mount/contents.h"
 #include "mount/filesystem.h"
 
@@ -115,9 +114,9 @@ static ssize_t read_compressed(struct archive *archive, void *argument, const vo
 	size = gzread(filler->file, filler->buffer, CONTENTS_BUFFER);
 	gzerror(filler->file, &code);
 	if (size < 0 || (code != Z_OK && code != Z_STREAM_END)) {
-		archive_set_error(archive, code == Z_ERRNO ? errno : EBADMSG, "%s",
-				  code == Z_ERRNO ? strerror(errno)
-						  : decompression_error(filler->file));
+		libarchive.archive_set_error(archive, code == Z_ERRNO ? errno : EBADMSG, "%s",
+					     code == Z_ERRNO ? strerror(errno)
+							     : decompression_error(filler->file));
 		return -1;
 	}
 	*data = filler->buffer;
@@ -308,10 +307,11 @@ static int take_attributes(struct filler *filler)
 	filler->deleted = NULL;
 	filler->flags = 0;
 	filler->attributes = NULL;
-	if (archive_entry_acl_types(filler->entry))
+	if (libarchive.archive_entry_acl_types(filler->entry))
 		return damaged(filler, "an access control list that stasis did not write");
-	archive_entry_xattr_reset(filler->entry);
-	while (archive_entry_xattr_next(filler->entry, &name, &value, &size) == ARCHIVE_OK) {
+	libarchive.archive_entry_xattr_reset(filler->entry);
+	while (libarchive.archive_entry_xattr_next(filler->entry, &name, &value, &size) ==
+	       ARCHIVE_OK) {
 		struct attribute *attribute;
 
 		if (!strncmp(name, NAME_ATTRIBUTE, strlen(NAME_ATTRIBUTE))) {
@@ -350,8 +350,10 @@ static int set_attribute_list(const struct attribute *attribute, int directory, 
 /* An atime of 0 is not in the archive: libarchive takes it for none. */
 static void get_times(struct archive_entry *entry, struct timespec times[2])
 {
-	times[0] = (struct timespec){archive_entry_atime(entry), archive_entry_atime_nsec(entry)};
-	times[1] = (struct timespec){archive_entry_mtime(entry), archive_entry_mtime_nsec(entry)};
+	times[0] = (struct timespec){libarchive.archive_entry_atime(entry),
+				     libarchive.archive_entry_atime_nsec(entry)};
+	times[1] = (struct timespec){libarchive.archive_entry_mtime(entry),
+				     libarchive.archive_entry_mtime_nsec(entry)};
 }
 
 static void put_off(struct filler *filler, bool is_directory)
@@ -382,9 +384,9 @@ static void put_off(struct filler *filler, bool is_directory)
 /* The mode comes last of these: a change of the owner takes bits away. */
 static int set_owner(struct filler *filler, int fd, mode_t type)
 {
-	const uid_t uid = archive_entry_uid(filler->entry);
-	const gid_t gid = archive_entry_gid(filler->entry);
-	const mode_t mode = archive_entry_perm(filler->entry);
+	const uid_t uid = libarchive.archive_entry_uid(filler->entry);
+	const gid_t gid = libarchive.archive_entry_gid(filler->entry);
+	const mode_t mode = libarchive.archive_entry_perm(filler->entry);
 
 	if (fd >= 0)
 		return fchown(fd, uid, gid) || fchmod(fd, mode) ? -errno : 0;
@@ -490,14 +492,14 @@ static int finish_entry(struct filler *filler, int fd, mode_t type)
 
 static int fill_data(struct filler *filler, int fd)
 {
-	const int64_t size = archive_entry_size(filler->entry);
+	const int64_t size = libarchive.archive_entry_size(filler->entry);
 	const void *data;
 	int64_t offset;
 	size_t length;
 	int result, error;
 
-	while ((result = archive_read_data_block(filler->archive, &data, &length, &offset)) ==
-	       ARCHIVE_OK) {
+	while ((result = libarchive.archive_read_data_block(filler->archive, &data, &length,
+							    &offset)) == ARCHIVE_OK) {
 		if (offset < 0 || offset > size || (int64_t)length > size - offset)
 			return damaged(filler, "data beyond the end of a file");
 		error = fd_pwrite_all(fd, data, length, offset);
@@ -505,7 +507,8 @@ static int fill_data(struct filler *filler, int fd)
 			return fill_failed(filler, -error, "it cannot be written");
 	}
 	if (result != ARCHIVE_EOF)
-		return damaged(filler, archive_error_string(filler->archive) ?: "damage");
+		return damaged(filler,
+			       libarchive.archive_error_string(filler->archive) ?: "damage");
 	if (ftruncate(fd, size))
 		return fill_failed(filler, errno, "it cannot be written");
 	return 0;
@@ -575,7 +578,7 @@ static int make_node(struct filler *filler, mode_t type)
 	case S_IFDIR:
 		return make_directory(filler);
 	case S_IFLNK:
-		return symlinkat(archive_entry_symlink(filler->entry) ?: "", directory,
+		return symlinkat(libarchive.archive_entry_symlink(filler->entry) ?: "", directory,
 				 filler->name)
 			       ? -errno
 			       : 0;
@@ -584,7 +587,7 @@ static int make_node(struct filler *filler, mode_t type)
 	case S_IFIFO:
 	case S_IFSOCK:
 		return mknodat(directory, filler->name, type | 0600,
-			       archive_entry_rdev(filler->entry))
+			       libarchive.archive_entry_rdev(filler->entry))
 			       ? -errno
 			       : 0;
 	default:
@@ -606,10 +609,10 @@ static int fill_listed(struct filler *filler, const char *const *names, mode_t t
 
 static int fill_entry(struct filler *filler)
 {
-	const char *text = archive_entry_pathname(filler->entry);
-	const char *link = archive_entry_hardlink(filler->entry);
+	const char *text = libarchive.archive_entry_pathname(filler->entry);
+	const char *link = libarchive.archive_entry_hardlink(filler->entry);
 	const char *const *names = filler->superblock->filesystem->names;
-	mode_t type = archive_entry_filetype(filler->entry);
+	mode_t type = libarchive.archive_entry_filetype(filler->entry);
 	size_t length;
 	int error;
 
@@ -742,15 +745,17 @@ static int read_archive(struct filler *filler)
 {
 	int result, error = 0;
 
-	archive_read_support_format_tar(filler->archive);
-	if (archive_read_open(filler->archive, filler, NULL, read_compressed, NULL))
-		return damaged(filler, archive_error_string(filler->archive) ?: "no archive");
-	while (!error && (result = archive_read_next_header2(filler->archive, filler->entry)) !=
-				 ARCHIVE_EOF) {
+	libarchive.archive_read_support_format_tar(filler->archive);
+	if (libarchive.archive_read_open(filler->archive, filler, NULL, read_compressed, NULL))
+		return damaged(filler,
+			       libarchive.archive_error_string(filler->archive) ?: "no archive");
+	while (!error && (result = libarchive.archive_read_next_header2(
+				  filler->archive, filler->entry)) != ARCHIVE_EOF) {
 		if (result == ARCHIVE_OK)
 			error = fill_entry(filler);
 		else
-			error = damaged(filler, archive_error_string(filler->archive) ?: "damage");
+			error = damaged(filler, libarchive.archive_error_string(filler->archive)
+							?: "damage");
 	}
 	/* The check sum is at the end. */
 	while (!error && (result = gzread(filler->file, filler->buffer, CONTENTS_BUFFER)) != 0)
@@ -767,16 +772,18 @@ int contents_fill(struct checkpoint *checkpoint, struct superblock *superblock)
 		.contents = arena_new_object(checkpoint->arena, struct contents),
 		.place = {.fd = -1, .filler = &filler},
 	};
-	int fd = image_open_raw(checkpoint->images, IMAGE_TMPFS, contents_id(superblock));
-	int error;
+	int error = libarchive_load(), fd;
 
+	if (error)
+		return error;
+	fd = image_open_raw(checkpoint->images, IMAGE_TMPFS, contents_id(superblock));
 	if (fd < 0)
 		return fd;
 	superblock->state = filler.contents;
 	filler.file = gzdopen(fd, "rb");
 	filler.buffer = malloc(CONTENTS_BUFFER);
-	filler.archive = archive_read_new();
-	filler.entry = archive_entry_new();
+	filler.archive = libarchive.archive_read_new();
+	filler.entry = libarchive.archive_entry_new();
 	filler.place.fd = openat(superblock->fd, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (!filler.file || !filler.buffer || !filler.archive || !filler.entry)
 		die_of_memory();
@@ -791,8 +798,8 @@ int contents_fill(struct checkpoint *checkpoint, struct superblock *superblock)
 	if (!error)
 		error = each_later(superblock, superblock->fd, set_attributes_later);
 	hash_free(&filler.implied_of);
-	archive_read_free(filler.archive);
-	archive_entry_free(filler.entry);
+	libarchive.archive_read_free(filler.archive);
+	libarchive.archive_entry_free(filler.entry);
 	fd_close(&filler.place.fd);
 	free(filler.place.path.text);
 	free(filler.path.text);

@@ -8,6 +8,7 @@
 #include "base/fd.h"
 #include "base/phase.h"
 #include "checkpoint/checkpoint.h"
+#include "mount/archive.h"
 #include "mount/build.h"
 #include "mount/collect.h"
 #include "mount/compare.h"
@@ -40,14 +41,30 @@ int mounts_read(struct checkpoint *checkpoint)
 	return externals_read(checkpoint);
 }
 
+/* Now: where filesystems are made there is nothing to load from. */
+static int load_for_contents(const struct mount_graph *graph)
+{
+	int error = 0;
+
+	array_each (&graph->superblocks, each) {
+		const struct filesystem *filesystem = (*each)->filesystem;
+
+		if (!error && filesystem && filesystem->fill && !(*each)->providers.count)
+			error = libarchive_load();
+	}
+	return error;
+}
+
 int mounts_plan(struct checkpoint *checkpoint)
 {
 	struct mount_state *state = &checkpoint->mounts;
+	int error;
 
 	if (!state->graph || report_count())
 		return 0;
 	superblocks_order(checkpoint);
-	return plan_make(state->graph, &state->plan);
+	error = load_for_contents(state->graph);
+	return error ? error : plan_make(state->graph, &state->plan);
 }
 
 int mounts_build(struct checkpoint *checkpoint)
