@@ -220,6 +220,34 @@ static int check_removed(struct checkpoint *checkpoint, const struct mount *moun
 	return 0;
 }
 
+/* What the kernel gives all mounts of a filesystem alike, and id maps that it does not tell. */
+static int check_mount(struct checkpoint *checkpoint, const struct mount *mount)
+{
+	struct subject subject = mount_subject(checkpoint->arena, mount);
+	const struct superblock *superblock = mount->superblock;
+
+	if (mount->source && is_made_anew(superblock))
+		return REFUSE(subject, "unmount it, and bind the other mount there instead",
+			      "its source, %s, is not that of the mount %s of the same filesystem",
+			      path_escaped(checkpoint->arena, mount->source),
+			      path_escaped(checkpoint->arena, superblock->mounts->path));
+	if (mount->uid_map && (!*mount->uid_map || !*mount->gid_map))
+		return REFUSE(subject, "unmount it, or use Linux 6.15",
+			      "it is id mapped, and the kernel does not tell how");
+	return 0;
+}
+
+static int check_mounts(struct checkpoint *checkpoint)
+{
+	int result = 0;
+
+	array_each (&checkpoint->mounts.graph->trees, tree)
+		array_each (&(*tree)->mounts, mount)
+			if (check_mount(checkpoint, *mount))
+				result = -EOPNOTSUPP;
+	return result;
+}
+
 static int describe_contents(struct checkpoint *checkpoint)
 {
 	struct mount_graph *graph = checkpoint->mounts.graph;
@@ -249,7 +277,7 @@ static int describe_contents(struct checkpoint *checkpoint)
 		array_each (&(*tree)->mounts, mount)
 			if ((*mount)->root_deleted && check_removed(checkpoint, *mount))
 				result = -EOPNOTSUPP;
-	return result;
+	return check_mounts(checkpoint) ?: result;
 }
 
 int mounts_describe(struct checkpoint *checkpoint)

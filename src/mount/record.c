@@ -44,9 +44,8 @@ void record_add(struct mount_graph *graph, struct mount_tree *tree,
 		superblock->source = copy(graph, record->source);
 		superblock->options = copy_options(graph, record);
 		superblock->flags = record->flags;
-	} else if (record->source &&
-		   (!superblock->source || strcmp(record->source, superblock->source) != 0)) {
-		mount.source = copy(graph, record->source);
+	} else if (strcmp(record->source ?: "none", superblock->source ?: "none")) {
+		mount.source = copy(graph, record->source ?: "none"); /* what mountinfo shows */
 	}
 	mount.superblock = superblock;
 	mount.root = copy_root(graph, mount.root, &mount.root_deleted);
