@@ -18,6 +18,7 @@
 #include "image/image.h"
 #include "mount/collect.h"
 #include "mount/compare.h"
+#include "mount/external.h"
 #include "mount/filesystem.h"
 #include "mount/mount.h"
 #include "mount/plan.h"
@@ -167,7 +168,7 @@ static void assume_providers(struct mount_graph *graph, struct superblock *super
 		};
 	}
 	superblock->filesystem = filesystem_find(superblock->type);
-	if (superblock->filesystem && superblock->filesystem->outside && !superblock->anew)
+	if (superblock_is_outside(superblock))
 		*array_push(&superblock->providers) = (struct provider){
 			.root = "/",
 			.name = arena_printf(graph->arena, "%s on %s", superblock->type,
