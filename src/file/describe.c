@@ -116,10 +116,10 @@ static int describe(struct checkpoint *checkpoint, struct description *descripti
 	if (description->flags & O_ASYNC)
 		return REFUSE(description_subject(description), "clear O_ASYNC before the dump",
 			      "it sends signals when it is ready (O_ASYNC)");
-	if (description->flags & ~known_flags)
+	if (description->flags & ~(known_flags | kind->flags))
 		return REFUSE(description_subject(description), NULL,
 			      "it has flags that stasis does not know (%#x)",
-			      description->flags & ~known_flags);
+			      description->flags & ~(known_flags | kind->flags));
 	if (description->flags & O_PATH) {
 		description->owner = ARENA_MESSAGE(checkpoint->arena, fown_entry, FownEntry);
 		return kind->describe(checkpoint, description);

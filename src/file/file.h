@@ -52,6 +52,7 @@ struct description {
 struct file_kind {
 	const char *name; /* as messages print it */
 	FdTypes type;
+	unsigned int flags; /* that only descriptions of this kind can have */
 
 	/* Dump: is it one?  fd, flags, stat and link are set. */
 	bool (*recognize)(const struct description *description);

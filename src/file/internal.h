@@ -65,7 +65,7 @@ struct subject description_subject(const struct description *description);
 int file_damaged(const struct description *description, const char *what);
 
 extern const struct file_kind regular_kind, device_kind, pipe_kind, fifo_kind, eventfd_kind,
-	epoll_kind, timerfd_kind, signalfd_kind, tty_kind, memfd_kind, nsfile_kind, inotify_kind;
+	epoll_kind, timerfd_kind, signalfd_kind, tty_kind, memfd_kind, mqueue_kind, nsfile_kind, inotify_kind;
 
 /* The kind of what description->fd is, or NULL. */
 const struct file_kind *file_recognize(const struct description *description);

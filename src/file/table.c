@@ -17,8 +17,9 @@
 
 /* In the order in which they are asked: the general ones last. */
 static const struct file_kind *const kinds[] = {
-	&pipe_kind,  &fifo_kind, &eventfd_kind, &timerfd_kind, &signalfd_kind, &epoll_kind,
-	&memfd_kind, &tty_kind,  &nsfile_kind,  &inotify_kind, &device_kind,   &regular_kind,
+	&pipe_kind,    &fifo_kind,   &eventfd_kind, &timerfd_kind, &signalfd_kind,
+	&epoll_kind,   &memfd_kind,  &mqueue_kind,  &tty_kind,     &nsfile_kind,
+	&inotify_kind, &device_kind, &regular_kind,
 };
 
 #define kinds_each(kind)                                                                           \
@@ -53,10 +54,12 @@ const struct file_kind *file_recognize(const struct description *description)
 }
 
 /* Several kinds may be stored as one type (devices are regular files): the first that reads it. */
-static const struct file_kind *kind_of_type(FdTypes type)
+static const struct file_kind *kind_of_entry(const FileEntry *entry)
 {
+	if (entry->mqueue)
+		return &mqueue_kind;
 	kinds_each (kind)
-		if ((*kind)->read && (*kind)->type == type)
+		if ((*kind)->read && (*kind)->type == entry->type && *kind != &mqueue_kind)
 			return *kind;
 	return NULL;
 }
@@ -208,7 +211,7 @@ int files_write(struct checkpoint *checkpoint)
 static int add_entry(struct checkpoint *checkpoint, FileEntry *entry)
 {
 	struct file_table *table = &checkpoint->files;
-	const struct file_kind *kind = kind_of_type(entry->type);
+	const struct file_kind *kind = kind_of_entry(entry);
 	const ProtobufCEnumValue *type =
 		protobuf_c_enum_descriptor_get_value(&fd_types__descriptor, entry->type);
 	struct description *description;

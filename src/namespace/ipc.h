@@ -3,10 +3,12 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/report.h"
 
 struct checkpoint;
+struct namespace;
 struct task;
 
 /*
@@ -27,3 +29,10 @@ uint64_t shm_size(struct checkpoint *checkpoint, const struct task *task, uint64
 
 /* Dump, after namespaces_survey(): semaphore operations that the task has to undo (SEM_UNDO). */
 int undo_describe(struct checkpoint *checkpoint, struct task *task);
+
+/* Dump: the namespace of the tree whose POSIX message queues are on this device; NULL: none. */
+struct namespace *mqueue_namespace(struct checkpoint *checkpoint, dev_t device);
+/* Restore: has it such a queue?  A descriptor of it, as mq_open(3) gives it, or a negative errno.
+ */
+bool mqueue_has(const struct namespace *namespace, const char *name);
+int mqueue_open(const struct namespace *namespace, const char *name, int flags);

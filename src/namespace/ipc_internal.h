@@ -27,7 +27,8 @@ struct semaphores {
 /* namespace->state */
 struct ipc_state {
 	IpcVarEntry *limits;
-	int sys; /* while it is described, made or finished: see sysctl_open() */
+	int sys;             /* while it is described, made or finished: see sysctl_open() */
+	dev_t mqueue_device; /* dump: of the filesystem of POSIX message queues */
 	ARRAY(struct segment *) segments;
 	struct hash segment_by_id; /* plus 1 */
 	ARRAY(struct semaphores *) semaphores;

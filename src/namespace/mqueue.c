@@ -18,6 +18,7 @@
 
 #include "base/fd.h"
 #include "checkpoint/checkpoint.h"
+#include "namespace/ipc.h"
 #include "namespace/ipc_internal.h"
 
 static struct subject queue_subject(const struct namespace *namespace, const IpcMqueue *queue)
@@ -106,10 +107,13 @@ static int describe(struct checkpoint *checkpoint, struct namespace *namespace)
 	IpcVarEntry *limits = ipc_state(namespace)->limits;
 	autofd int dir = open_filesystem(namespace);
 	struct dirent **found;
+	struct stat root;
 	int count, result = 0;
 
 	if (dir < 0)
 		return dir;
+	if (fstat(dir, &root) == 0)
+		ipc_state(namespace)->mqueue_device = root.st_dev;
 	count = scandirat(dir, ".", &found, NULL, alphasort);
 	if (count < 0)
 		return FAIL(errno, namespace_subject(namespace), NULL,
@@ -126,6 +130,15 @@ static int describe(struct checkpoint *checkpoint, struct namespace *namespace)
 	}
 	free(found);
 	return result;
+}
+
+struct namespace *mqueue_namespace(struct checkpoint *checkpoint, dev_t device)
+{
+	array_each (&checkpoint->namespaces.all, item)
+		if ((*item)->kind == NAMESPACE_IPC && (*item)->state &&
+		    ipc_state(*item)->mqueue_device == device)
+			return *item;
+	return NULL;
 }
 
 /* Puts back what was taken. */
@@ -276,6 +289,42 @@ static int make(struct checkpoint *checkpoint, struct namespace *namespace)
 	for (size_t i = 0; i < limits->n_mqueues && !error; i++)
 		error = make_one(checkpoint, namespace, limits->mqueues[i]);
 	return error;
+}
+
+/* ---- descriptors of them ------------------------------------------------------------------- */
+
+bool mqueue_has(const struct namespace *namespace, const char *name)
+{
+	const IpcVarEntry *limits = ipc_state(namespace)->limits;
+	size_t length = strlen(name);
+
+	for (size_t i = 0; i < limits->n_mqueues; i++)
+		if (limits->mqueues[i]->name.len == length &&
+		    !memcmp(limits->mqueues[i]->name.data, name, length))
+			return true;
+	return false;
+}
+
+struct opening {
+	const char *name;
+	int flags, fd;
+};
+
+static int open_inside(void *argument)
+{
+	struct opening *opening = argument;
+
+	opening->fd = syscall(SYS_mq_open, opening->name, opening->flags, 0, NULL);
+	return opening->fd < 0 ? -errno : 0;
+}
+
+int mqueue_open(const struct namespace *namespace, const char *name, int flags)
+{
+	struct opening opening = {name, flags, -1};
+	int error = namespace_enter(&namespace->fd, 1, 0, open_inside, &opening,
+				    namespace_subject(namespace).text);
+
+	return error ? error : opening.fd;
 }
 
 const struct namespace_content mqueue_part = {
