@@ -156,6 +156,10 @@ class History:
         self.points = []
         self.log = []
 
+    def is_own(self, point):
+        """Where operations are tried: what is of the machine in a copy of its table is not touched."""
+        return point == self.base or point.startswith(self.base.rstrip("/") + "/")
+
     def mountpoint(self):
         return random.choice(self.points)
 
@@ -178,8 +182,9 @@ class History:
         """One operation in one namespace, in a process that enters it."""
         number = random.randrange(len(self.pids))
         pid = self.pids[number]
-        self.points = sorted({mounttree._unescape(mount.point) for mount in mounttree.read(pid)
-                              if usable(mount)}) or [self.base]
+        points = {mounttree._unescape(mount.point) for mount in mounttree.read(pid)
+                  if mount.type == "tmpfs"}
+        self.points = sorted(filter(self.is_own, points)) or [self.base]
         operations, weights = zip(*OPERATIONS)
         operation = random.choices(operations, weights)[0]
         if len(mounttree.read(pid)) > MOST_MOUNTS and operation in (bind, bind_tree, new_tmpfs):
@@ -211,11 +216,6 @@ class History:
             traceback.print_exc()
         finally:
             os._exit(code)
-
-
-def usable(mount):
-    """Mounts that operations are tried on: not those of the machine that a copy has."""
-    return mount.type == "tmpfs" and not mount.point.startswith(("/dev", "/run", "/sys"))
 
 
 class Histories:
