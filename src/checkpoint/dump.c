@@ -29,6 +29,7 @@ static void survey_outside(struct checkpoint *checkpoint)
 	tree_each_task (&checkpoint->tree, task) {
 		if (task->state == TASK_DEAD) {
 			task_describe_zombie(checkpoint, task);
+			namespaces_describe_zombie(checkpoint, task);
 			continue;
 		}
 		namespaces_describe(checkpoint, task);

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/array.h"
@@ -550,6 +551,70 @@ static int release_task(struct checkpoint *checkpoint, struct task *task, enum t
 	return error;
 }
 
+/*
+ * The first process of a pid namespace ends after all others in it, and those that are traced end
+ * when their tracer has heard of it: also one that was on its way into the tree.
+ */
+static void reap_init(struct task *task)
+{
+	bool gone = !task_leader(task)->seized;
+
+	while (!gone) {
+		int status;
+		pid_t pid = waitpid(task->pid, &status, __WALL | WNOHANG);
+
+		if (pid == 0)
+			pid = waitpid(-1, &status, __WALL);
+		gone = pid < 0 ? errno != EINTR : pid == task->pid && !WIFSTOPPED(status);
+	}
+	for (size_t i = 0; i < task->thread_count; i++)
+		task->threads[i].remote.seized = false;
+}
+
+static void kill_task(const struct task *task)
+{
+	if (task->pidfd >= 0)
+		syscall(SYS_pidfd_send_signal, task->pidfd, SIGKILL, NULL, 0);
+	else if (task->thread_count && task->threads[0].remote.seized)
+		kill(task->pid, SIGKILL); /* restore failed while it was born */
+}
+
+/*
+ * Who was put into a pid namespace by a parent outside is there until the parent has waited for it,
+ * or who inherits it; and the namespace's first process cannot end before.
+ */
+static void end_abroad(struct task *task)
+{
+	struct task *parent = task->parent;
+
+	kill_task(task);
+	task_reap(task);
+	if (parent->space.area_size)
+		remote_syscall(task_leader(parent), SYS_wait4, task_numbers(task, parent->depth).id,
+			       0, __WALL);
+}
+
+void tree_kill(struct tree *tree)
+{
+	size_t deepest = 0;
+
+	tree_each_task (tree, task)
+		if (task->pid && task_is_abroad(task))
+			end_abroad(task);
+	/* A zombie may be gone with its parent, and its number be somebody else's: by pidfd. */
+	tree_each_task (tree, task)
+		kill_task(task);
+	tree_each_task (tree, task) {
+		deepest = task->depth > deepest ? task->depth : deepest;
+		if (!task->pids || !task_is_init(task))
+			task_reap(task);
+	}
+	for (size_t depth = deepest + 1; depth-- > 0;)
+		tree_each_task (tree, task)
+			if (task->depth == depth && task->pids && task_is_init(task))
+				reap_init(task);
+}
+
 static int kill_tree(struct checkpoint *checkpoint)
 {
 	struct tree *tree = &checkpoint->tree;
@@ -567,15 +632,7 @@ static int kill_tree(struct checkpoint *checkpoint)
 	if (error)
 		return FAIL(-error, SUBJECT("pid %d", tree->tasks[0]->pid), NULL,
 			    "cannot start the guardian of its end: %s", strerror(-error));
-	/* A zombie may be gone with its parent, and its number be somebody else's. */
-	tree_each_task (tree, task)
-		syscall(SYS_pidfd_send_signal, task->pidfd, SIGKILL, NULL, 0);
-	/*
-	 * The tracer hears of each thread; of those of the first process of a pid namespace when
-	 * no other process is left.
-	 */
-	for (size_t t = tree->count; t-- > 0;)
-		task_reap(tree->tasks[t]);
+	tree_kill(tree);
 	guardian_dismiss(&guardian);
 	return 0;
 }

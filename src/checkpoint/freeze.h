@@ -5,6 +5,7 @@
 #include <sys/types.h>
 
 struct checkpoint;
+struct tree;
 
 /*
  * Freezing.  tree_freeze() seizes every thread of every process below (and with) `root` and waits
@@ -27,3 +28,7 @@ enum tree_end { TREE_RUN, TREE_STOP, TREE_KILL };
  * meanwhile, still all.  If that cannot be, they run, and an error is returned.
  */
 int tree_release(struct checkpoint *checkpoint, enum tree_end end);
+
+/* Kills all tasks, and waits until they, and whatever else is traced in their pid namespaces, are
+ * gone. */
+void tree_kill(struct tree *tree);

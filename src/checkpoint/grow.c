@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "checkpoint/grow.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
 #include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -17,13 +20,17 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/array.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/phase.h"
 #include "base/report.h"
 #include "checkpoint/action.h"
 #include "checkpoint/checkpoint.h"
+#include "checkpoint/freeze.h"
 #include "memory/memory.h"
+#include "namespace/pid.h"
+#include "task/proc.h"
 #include "task/state.h"
 
 static int cannot_clone(pid_t pid, int error)
@@ -182,6 +189,18 @@ static void use_area(struct checkpoint *checkpoint, struct thread *thread,
 	thread->remote.bell = choose_bell(thread);
 }
 
+/* What clone3 is to call it, from its own pid namespace outwards; returns how many numbers. */
+static size_t numbers_of(const struct thread *thread, pid_t numbers[PROC_PID_NAMESPACES])
+{
+	const struct task *task = thread->task;
+	size_t count = 0;
+
+	for (size_t i = task->depth; i-- > 0;)
+		numbers[count++] = task->inner[i].threads[thread - task->threads];
+	numbers[count++] = thread->id;
+	return count;
+}
+
 /* Until it is seized, the newborn ends by itself when stasis does. */
 static _Noreturn void wait_to_be_seized(int life, int ours)
 {
@@ -193,18 +212,13 @@ static _Noreturn void wait_to_be_seized(int life, int ours)
 	_exit(1);
 }
 
-/*
- * The root's number as stasis sees it, or the negative errno of clone3; does not return in the
- * newborn.  In a pid namespace of its own, its id is the number there.
- */
-static pid_t clone_newborn(struct checkpoint *checkpoint, pid_t id, const int life[2])
+/* Its pid, or the negative errno of clone3; does not return in the newborn. */
+static long clone_newborn(struct checkpoint *checkpoint, const struct task *root, const int life[2])
 {
-	struct clone_args args = {
-		.flags = checkpoint->tree.above ? CLONE_NEWPID : 0,
-		.exit_signal = SIGCHLD,
-		.set_tid = (uintptr_t)&id,
-		.set_tid_size = 1,
-	};
+	struct clone_args args = {.flags = root->pids ? CLONE_NEWPID : 0,
+				  .exit_signal = SIGCHLD,
+				  .set_tid = (uintptr_t)&root->id,
+				  .set_tid_size = 1};
 
 	if (checkpoint->options->restore_sibling) {
 		args.flags |= CLONE_PARENT;
@@ -230,34 +244,31 @@ static bool minds_parents_end(const struct task *root)
 /*
  * The root is a child of stasis.  When stasis is going to end before it (--restore-detached), and
  * that would be told to the root by signal, it is born by a process that ends at once: its parent
- * is then who it will be afterwards.  The root's number, or a negative errno.
+ * is then who it will be afterwards.  Returns as clone_newborn().
  */
-static pid_t clone_root(struct checkpoint *checkpoint, struct task *root, const int life[2])
+static long clone_root(struct checkpoint *checkpoint, struct task *root, const int life[2])
 {
-	pid_t born = -ECHILD;
-	int told[2];
+	volatile long born = -ECHILD;
+	int status;
 
 	checkpoint->root_is_child = !checkpoint->options->restore_sibling;
 	if (!checkpoint->options->restore_detached || checkpoint->options->restore_sibling ||
 	    !minds_parents_end(root))
-		return clone_newborn(checkpoint, root->id, life);
+		return clone_newborn(checkpoint, root, life);
 
-	if (pipe2(told, O_CLOEXEC) < 0)
-		return -errno;
-
-	pid_t midwife = fork();
+	/* What it learns, stasis knows: they share their memory. */
+	pid_t midwife = vfork();
 
 	if (midwife == 0) {
-		born = clone_newborn(checkpoint, root->id, life);
-		_exit(write(told[1], &born, sizeof(born)) != sizeof(born));
+		born = clone_newborn(checkpoint, root, life);
+		_exit(0);
 	}
-	close(told[1]);
-	if (midwife < 0 || fd_read_all(told[0], &born, sizeof(born)))
-		born = midwife < 0 ? -EAGAIN : -ECHILD;
-	close(told[0]);
+	if (midwife < 0)
+		return -errno;
 	checkpoint->root_is_child = false;
-	while (midwife > 0 && waitpid(midwife, NULL, 0) < 0 && errno == EINTR)
-		;
+	while (waitpid(midwife, &status, 0) < 0)
+		if (errno != EINTR)
+			return -errno;
 	return born;
 }
 
@@ -294,7 +305,7 @@ static int bear_root(struct checkpoint *checkpoint, struct task *root)
 {
 	struct thread *leader = &root->threads[0];
 	int life[2], error;
-	pid_t born;
+	long born;
 
 	if (pipe2(life, O_CLOEXEC) < 0)
 		return FAIL(errno, SUBJECT("restore"), NULL, "cannot make a pipe: %s",
@@ -317,59 +328,34 @@ static int bear_root(struct checkpoint *checkpoint, struct task *root)
 	if (error)
 		return error;
 	use_area(checkpoint, leader, &root->space, 0);
-	return empty_root(checkpoint, &leader->remote);
+	error = empty_root(checkpoint, &leader->remote);
+	return error || !root->pids ? error : pid_namespace_born(root);
 }
 
 /*
  * Adds a clone3 to a batch.  CLONE_PTRACE: the newborn is ours from the beginning, and stops, but
  * who clones it need not.
  */
-static void add_clone(struct batch *batch, uint64_t flags, pid_t id)
+static void add_clone(struct batch *batch, uint64_t flags, const struct thread *newborn)
 {
+	pid_t numbers[PROC_PID_NAMESPACES];
+	size_t count = numbers_of(newborn, numbers);
 	struct clone_args args = {
 		.flags = flags | CLONE_PTRACE,
 		.exit_signal = flags & CLONE_THREAD ? 0 : SIGCHLD,
-		.set_tid = batch_input(batch, &id, sizeof(id)),
-		.set_tid_size = 1,
+		.set_tid = batch_input(batch, numbers, count * sizeof(*numbers)),
+		.set_tid_size = count,
 	};
 
 	batch_call(batch, SYS_clone3, batch_input(batch, &args, sizeof(args)), sizeof(args));
 }
 
-/*
- * What stasis calls the thread that a task calls `number`: the kernel notes whom a file's owner is,
- * and tells each by its own namespace.  The file is the channel.
- */
-static int64_t number_outside(struct checkpoint *checkpoint, struct remote *inside, pid_t number)
-{
-	struct f_owner_ex owner = {.type = F_OWNER_TID, .pid = number};
-	struct batch batch;
-	int64_t result;
-
-	batch_begin(&batch, inside);
-	batch_call(&batch, SYS_fcntl, checkpoint->channel.number, F_SETOWN_EX,
-		   batch_input(&batch, &owner, sizeof(owner)));
-	result = batch_run(&batch);
-	if (!result)
-		result = batch_result(&batch, 0);
-	batch_end(&batch);
-	if (!result && fcntl(checkpoint->channel.far, F_GETOWN_EX, &owner) < 0)
-		result = -errno;
-	return result < 0 ? result : owner.pid > 0 ? owner.pid : -ESRCH;
-}
-
-/* born: what the parent's clone3 returned. */
-static int adopt(struct checkpoint *checkpoint, struct remote *parent, struct thread *newborn,
-		 int64_t born)
+static int adopt(struct checkpoint *checkpoint, struct thread *newborn, pid_t tid)
 {
 	struct task *task = newborn->task;
 	int error;
 
-	if (born > 0 && checkpoint->tree.above)
-		born = number_outside(checkpoint, parent, born);
-	if (born < 0)
-		return born;
-	newborn->tid = born;
+	newborn->tid = tid;
 	if (newborn == task->threads)
 		task->pid = newborn->tid;
 	error = remote_adopt(&newborn->remote, newborn->tid);
@@ -378,28 +364,101 @@ static int adopt(struct checkpoint *checkpoint, struct remote *parent, struct th
 	use_area(checkpoint, newborn, &task->space, newborn - task->threads);
 	if (newborn == task->threads)
 		task->pidfd = syscall(SYS_pidfd_open, task->pid, 0);
+	return newborn == task->threads && task->pids && task->pids->task == task
+		       ? pid_namespace_born(task)
+		       : 0;
+}
+
+typedef ARRAY(pid_t) pid_array;
+
+static int list_children(const struct task *parent, pid_array *pids)
+{
+	autofree char *text = NULL;
+	char path[64];
+	int error;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", parent->pid, parent->pid);
+	error = fd_read_file(AT_FDCWD, path, &text, NULL);
+	for (char *at = text, *end; !error; at = end) {
+		pid_t pid = strtol(at, &end, 10);
+
+		if (end == at)
+			break;
+		*(pid_t *)array_push(pids) = pid;
+	}
+	return error;
+}
+
+static int list_threads(const struct task *task, pid_array *tids)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/%d/task", task->pid);
+
+	DIR *directory = opendir(path);
+
+	if (!directory)
+		return -errno;
+	for (struct dirent *entry; (entry = readdir(directory));)
+		if (entry->d_name[0] != '.')
+			*(pid_t *)array_push(tids) = atoi(entry->d_name);
+	closedir(directory);
 	return 0;
 }
 
+/*
+ * In stasis' own pid namespace those who were born have the numbers of the images.  Those of
+ * another are looked up: lists of the kernel are in the order of birth.
+ */
+static int find_newborns(struct checkpoint *checkpoint, struct batch *batch, const struct task *who,
+			 bool threads, struct thread *const *newborns, pid_t *tids)
+{
+	pid_array list = {0};
+	size_t born = 0, next;
+	int error = 0;
+
+	if (checkpoint->tree.tasks[0]->pids)
+		error = threads ? list_threads(who, &list) : list_children(who, &list);
+	for (size_t i = 0; i < batch->count; i++)
+		born += batch_result(batch, i) >= 0;
+	if (!error && checkpoint->tree.tasks[0]->pids && list.count < born)
+		error = -ECHILD;
+	next = list.count - born;
+	for (size_t i = 0; i < batch->count && !error; i++) {
+		if (batch_result(batch, i) < 0)
+			tids[i] = batch_result(batch, i);
+		else
+			tids[i] = list.count ? list.items[next++] : newborns[i]->id;
+	}
+	array_free(&list);
+	return error;
+}
+
 /* Clones threads, or first threads of processes, remotely. */
-static int bear(struct checkpoint *checkpoint, struct remote *parent, uint64_t flags,
+static int bear(struct checkpoint *checkpoint, struct task *who, uint64_t flags,
 		struct thread *const *newborns, size_t count)
 {
 	struct batch batch;
+	pid_t *tids = arena_new_array(checkpoint->arena, pid_t, count);
 	int result = 0;
 
-	batch_begin(&batch, parent);
+	batch_begin(&batch, task_leader(who));
 	for (size_t first = 0, next = 0; first < count && !result; first = next) {
-		while (next < count && batch_fits(&batch, 1, sizeof(struct clone_args) + 32))
-			add_clone(&batch, flags, newborns[next++]->id);
+		while (next < count && batch_fits(&batch, 1,
+						  sizeof(struct clone_args) + 32 +
+							  sizeof(pid_t) * PROC_PID_NAMESPACES))
+			add_clone(&batch, flags, newborns[next++]);
 
 		int run = batch_run(&batch);
 
+		if (!run)
+			run = find_newborns(checkpoint, &batch, who, flags & CLONE_THREAD,
+					    newborns + first, tids + first);
 		/* All that were born are adopted, whatever became of the others. */
 		for (size_t i = first; i < next; i++) {
-			int error = run ? run
-					: adopt(checkpoint, parent, newborns[i],
-						batch_result(&batch, i - first));
+			int error = run           ? run
+				    : tids[i] < 0 ? tids[i]
+						  : adopt(checkpoint, newborns[i], tids[i]);
 
 			if (error && !result)
 				result = cannot_clone(newborns[i]->id, error);
@@ -410,9 +469,35 @@ static int bear(struct checkpoint *checkpoint, struct remote *parent, uint64_t f
 	return result;
 }
 
-static int bear_task(struct checkpoint *checkpoint, struct remote *parent, struct task *task)
+/* The flag of clone3 that a child of this task needs. */
+static uint64_t birth_flags(const struct task *parent, const struct task *child)
 {
-	return bear(checkpoint, parent, 0, &(struct thread *){task->threads}, 1);
+	return child->depth > parent->depth && task_is_init(child) ? CLONE_NEWPID : 0;
+}
+
+static int bear_task(struct checkpoint *checkpoint, struct task *who, struct task *task)
+{
+	return bear(checkpoint, who, birth_flags(who, task), &(struct thread *){task->threads}, 1);
+}
+
+/* In a pid namespace that the parent is not in, which by now has its first process. */
+static int bear_abroad(struct checkpoint *checkpoint, struct task *task)
+{
+	struct task *parent = task->parent;
+	int error = pid_namespace_choose(parent, task->pids->task), back = 0;
+
+	if (!error) {
+		int born = bear_task(checkpoint, parent, task);
+
+		if (born)
+			return born;
+		back = pid_namespace_choose(parent, parent);
+	}
+	if (error || back)
+		return FAIL(error ? -error : -back, task_subject(task), NULL,
+			    "cannot be born in its pid namespace: %s",
+			    strerror(error ? -error : -back));
+	return 0;
 }
 
 static int bear_threads(struct checkpoint *checkpoint, struct task *task)
@@ -422,7 +507,7 @@ static int bear_threads(struct checkpoint *checkpoint, struct task *task)
 
 	for (size_t i = 0; i < task->thread_count; i++)
 		threads[i] = &task->threads[i];
-	return bear(checkpoint, task_leader(task),
+	return bear(checkpoint, task,
 		    CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD |
 			    CLONE_SYSVSEM,
 		    threads + 1, task->thread_count - 1);
@@ -430,13 +515,45 @@ static int bear_threads(struct checkpoint *checkpoint, struct task *task)
 
 /* ---- helpers: short-lived tasks that stand in for ones that are gone ---------------------- */
 
-static int start_helper(struct checkpoint *checkpoint, struct task *parent, pid_t id,
-			struct task *helper, struct thread *thread)
+struct helper {
+	struct task task, *parent;
+	struct thread thread;
+};
+
+/*
+ * A child of the parent that has the id of the session, or of the process group, of another task,
+ * in the parent's pid namespace and all around it.
+ */
+static int start_helper(struct checkpoint *checkpoint, struct task *parent,
+			const struct task *model, bool session, struct helper *helper)
 {
-	*helper = (struct task){
-		.id = id, .threads = thread, .thread_count = 1, .pidfd = -1, .proc = -1};
-	*thread = (struct thread){.task = helper, .id = id};
-	return bear_task(checkpoint, task_leader(parent), helper);
+	struct task *task = &helper->task;
+	size_t depth = parent->depth;
+
+	*helper = (struct helper){.parent = parent, .thread = {.task = task}};
+	*task = (struct task){
+		.id = session ? model->sid : model->pgid,
+		.threads = &helper->thread,
+		.thread_count = 1,
+		.depth = depth,
+		.inner = arena_new_array(checkpoint->arena, struct task_numbers, depth),
+		.pidfd = -1,
+		.proc = -1};
+	helper->thread.id = task->id;
+	for (size_t i = 0; i < depth; i++) {
+		const struct task_numbers numbers = task_numbers(model, i + 1);
+		pid_t id = session ? numbers.sid : numbers.pgid;
+
+		task->inner[i] = (struct task_numbers){
+			.id = id,
+			.threads = arena_copy(checkpoint->arena, &id, sizeof(id)),
+		};
+	}
+	int error = bear_task(checkpoint, parent, task);
+
+	if (!error)
+		hash_put(&checkpoint->tree.stood_in, task->id, (void *)(uintptr_t)task->pid);
+	return error;
 }
 
 /* Ends a thread's process, with its own signal mask; its parent is not told yet. */
@@ -458,16 +575,17 @@ static int end_by_exit(struct remote *remote, int code)
 	return 0;
 }
 
-static int end_helper(struct task *parent, struct task *helper)
+static int end_helper(struct helper *helper)
 {
-	int error = end_by_exit(task_leader(helper), 0);
+	pid_t own = thread_own(&helper->thread);
+	int error = end_by_exit(&helper->thread.remote, 0);
 
-	fd_close(&helper->pidfd);
+	fd_close(&helper->task.pidfd);
 	if (!error)
-		error = remote_syscall(task_leader(parent), SYS_wait4, helper->id, 0, __WALL);
-	if (error == helper->id)
+		error = remote_syscall(task_leader(helper->parent), SYS_wait4, own, 0, __WALL);
+	if (error == own)
 		return 0;
-	return FAIL(error < 0 ? -error : EIO, SUBJECT("pid %d", helper->id), NULL,
+	return FAIL(error < 0 ? -error : EIO, SUBJECT("pid %d", helper->task.id), NULL,
 		    "the helper for its session or process group did not end as it should");
 }
 
@@ -475,30 +593,81 @@ static int end_helper(struct task *parent, struct task *helper)
 static int bear_orphans(struct checkpoint *checkpoint, struct task *task)
 {
 	for (size_t i = 0; i < task->child_count; i++) {
-		struct task *first = task->children[i], helper;
-		struct thread thread;
-		int error;
+		struct task *first = task->children[i];
+		struct helper helper;
+		int error = 0;
 
 		if (!first->lost_session || first->pid)
 			continue;
-		error = remote_syscall(task_leader(task), SYS_prctl, PR_SET_CHILD_SUBREAPER, 1);
+		/* The first process of a pid namespace adopts them anyway. */
+		if (!task_is_init(task))
+			error = remote_syscall(task_leader(task), SYS_prctl, PR_SET_CHILD_SUBREAPER,
+					       1);
 		if (error)
 			return FAIL(-error, task_subject(task), NULL,
 				    "cannot adopt its children again: %s", strerror(-error));
-		error = start_helper(checkpoint, task, first->birth_sid, &helper, &thread);
-		if (!error && remote_syscall(&thread.remote, SYS_setsid) != helper.id)
+		error = start_helper(checkpoint, task, first, true, &helper);
+		if (!error &&
+		    remote_syscall(&helper.thread.remote, SYS_setsid) != thread_own(&helper.thread))
 			error = FAIL(EPERM, task_subject(first), NULL, "cannot make its session %d",
 				     first->birth_sid);
 		for (size_t k = i; k < task->child_count && !error; k++)
 			if (task->children[k]->lost_session &&
 			    task->children[k]->birth_sid == first->birth_sid)
-				error = bear_task(checkpoint, &thread.remote, task->children[k]);
+				error = bear_task(checkpoint, &helper.task, task->children[k]);
 		if (!error)
-			error = end_helper(task, &helper);
+			error = end_helper(&helper);
 		if (error)
 			return error;
 	}
 	return 0;
+}
+
+/* ---- process groups ----------------------------------------------------------------------- */
+
+/* `who` puts the task (itself, or a child) into a group that has a number in its pid namespace. */
+static int set_group(struct task *who, const struct task *task, pid_t pgid)
+{
+	pid_t id = who == task ? 0 : task_numbers(task, who->depth).id;
+	int64_t result = remote_syscall(task_leader(who), SYS_setpgid, id, pgid);
+
+	return result == 0
+		       ? 0
+		       : FAIL(-result, task_subject(task), NULL, "cannot join process group %d: %s",
+			      task->pgid, strerror(-result));
+}
+
+/* The group of `model`; who joins may know it by no number, then the parent does. */
+static int join_group(struct task *task, const struct task *model)
+{
+	struct task *who = task_numbers(model, task->depth).pgid ? task : task->parent;
+	pid_t pgid = who ? task_numbers(model, who->depth).pgid : 0;
+
+	return pgid ? set_group(who, task, pgid)
+		    : FAIL(ESRCH, task_subject(task), "the checkpoint is damaged",
+			   "nobody can put it into process group %d", model->pgid);
+}
+
+static bool leads_group(const struct task *task)
+{
+	return task->pgid == task->id;
+}
+
+static int make_group(struct task *task)
+{
+	return getpgid(task->pid) == task->pid ? 0 : set_group(task, task, 0);
+}
+
+/* Into the group that it, or a descendant, must be in from the beginning; see plan.c. */
+static int join_birth_group(struct checkpoint *checkpoint, struct task *task)
+{
+	const struct task *model = task->birth_group;
+	struct task *leader = hash_get(&checkpoint->tree.by_id, model->pgid);
+	int error = leader ? make_group(leader) : -ESRCH;
+
+	if (error || getpgid(task->pid) == leader->pid)
+		return error;
+	return join_group(task, model);
 }
 
 /* ---- the tree ----------------------------------------------------------------------------- */
@@ -508,16 +677,24 @@ static int bear_children(struct checkpoint *checkpoint, struct task *task, bool 
 {
 	struct thread **newborns =
 		arena_new_array(checkpoint->arena, struct thread *, task->child_count);
-	size_t count = 0;
+	int error = 0;
 
-	for (size_t i = 0; i < task->child_count; i++) {
-		struct task *child = task->children[i];
+	/* Those in the task's own pid namespace, and those with new ones. */
+	for (uint64_t flags = 0, last = CLONE_NEWPID; flags <= last && !error; flags += last) {
+		size_t count = 0;
 
-		if (!child->lost_session && child->before_setsid == early &&
-		    memory_inherits(child) == inheriting)
-			newborns[count++] = child->threads;
+		for (size_t i = 0; i < task->child_count; i++) {
+			struct task *child = task->children[i];
+
+			if (!child->lost_session && !task_is_abroad(child) &&
+			    child->before_setsid == early && memory_inherits(child) == inheriting &&
+			    birth_flags(task, child) == flags)
+				newborns[count++] = child->threads;
+		}
+		if (count)
+			error = bear(checkpoint, task, flags, newborns, count);
 	}
-	return count ? bear(checkpoint, task_leader(task), 0, newborns, count) : 0;
+	return error;
 }
 
 static bool has_early_heirs(const struct task *task)
@@ -535,7 +712,7 @@ static int make_session(struct task *task)
 	if (task->sid != task->id)
 		return 0;
 	sid = remote_syscall(task_leader(task), SYS_setsid);
-	return sid == task->sid
+	return sid == task_numbers(task, task->depth).sid
 		       ? 0
 		       : FAIL(sid < 0 ? -sid : EIO, task_subject(task), NULL,
 			      "cannot make its session: %s", strerror(sid < 0 ? -sid : EIO));
@@ -550,9 +727,12 @@ static int grow_task(struct checkpoint *checkpoint, struct task *task)
 	bool filled = false;
 	int error = 0;
 
+	task->grown = true;
 	if (task->state == TASK_DEAD)
 		return 0;
-	if (task->parent)
+	if (task->birth_group)
+		error = join_birth_group(checkpoint, task);
+	if (!error && task->parent)
 		error = namespaces_join(checkpoint, task);
 	if (!error)
 		error = bear_children(checkpoint, task, true, false);
@@ -577,6 +757,32 @@ static int grow_task(struct checkpoint *checkpoint, struct task *task)
 	return error;
 }
 
+/* Who is born abroad needs that namespace's first process, and who grows may be one. */
+static int grow_tasks(struct checkpoint *checkpoint)
+{
+	bool more = true;
+	int error = 0;
+
+	while (more && !error) {
+		more = false;
+		tree_each_task (&checkpoint->tree, task)
+			if (!error && task->pid && !task->grown)
+				error = grow_task(checkpoint, task);
+		tree_each_task (&checkpoint->tree, task) {
+			if (error || task->pid || !task_is_abroad(task) || !task->parent->grown ||
+			    !task->pids->task->pid)
+				continue;
+			error = bear_abroad(checkpoint, task);
+			more = true;
+		}
+	}
+	tree_each_task (&checkpoint->tree, task)
+		if (!error && !task->pid)
+			error = FAIL(EINVAL, task_subject(task), "the checkpoint is damaged",
+				     "cannot be born: its pid namespace comes after it");
+	return error;
+}
+
 int tree_grow(struct checkpoint *checkpoint)
 {
 	struct phase phase = phase_begin("grow", &checkpoint->stats.forking_time);
@@ -586,8 +792,6 @@ int tree_grow(struct checkpoint *checkpoint)
 		error = make_area(checkpoint);
 	if (!error)
 		error = bear_root(checkpoint, checkpoint->tree.tasks[0]);
-	if (!error)
-		error = pid_namespace_born(checkpoint);
 	if (!error)
 		error = action_run(checkpoint->options, "setup-namespaces",
 				   checkpoint->tree.tasks[0]->pid);
@@ -599,9 +803,8 @@ int tree_grow(struct checkpoint *checkpoint)
 	if (!error)
 		error = action_run(checkpoint->options, "post-setup-namespaces",
 				   checkpoint->tree.tasks[0]->pid);
-	tree_each_task (&checkpoint->tree, task)
-		if (!error)
-			error = grow_task(checkpoint, task);
+	if (!error)
+		error = grow_tasks(checkpoint);
 	tree_each_task (&checkpoint->tree, task)
 		if (!error && task->thread_count > 1)
 			error = bear_threads(checkpoint, task);
@@ -609,23 +812,7 @@ int tree_grow(struct checkpoint *checkpoint)
 	return error;
 }
 
-/* ---- process groups ----------------------------------------------------------------------- */
-
-static int set_group(struct task *task, pid_t pgid)
-{
-	int64_t result = remote_syscall(task_leader(task), SYS_setpgid, 0, pgid);
-
-	return result == 0 ? 0
-			   : FAIL(-result, task_subject(task), NULL,
-				  "cannot join process group %d: %s", pgid, strerror(-result));
-}
-
-/* As the images call it: the task's own view. */
-static pid_t group_of(struct checkpoint *checkpoint, struct task *task)
-{
-	return checkpoint->tree.above ? remote_syscall(task_leader(task), SYS_getpgid, 0)
-				      : getpgid(task->pid);
-}
+/* ---- process groups, when all are born ---------------------------------------------------- */
 
 /* In a shell job, the group of the root is the one that stasis itself runs in. */
 static bool keeps_group(const struct checkpoint *checkpoint, const struct task *task)
@@ -639,30 +826,36 @@ static bool keeps_group(const struct checkpoint *checkpoint, const struct task *
 static int join_lost_group(struct checkpoint *checkpoint, struct task *first, size_t index)
 {
 	struct tree *tree = &checkpoint->tree;
-	struct task helper;
-	struct thread thread;
-	int error = start_helper(checkpoint, first, first->pgid, &helper, &thread);
+	struct task *who = task_numbers(first, first->depth).pgid ? first : first->parent;
+	struct helper helper;
+	int error = start_helper(checkpoint, who, first, false, &helper);
 
 	if (!error)
-		error = set_group(&helper, 0);
+		error = set_group(&helper.task, &helper.task, 0);
 	for (size_t i = index; i < tree->count && !error; i++)
 		if (tree->tasks[i]->pgid == first->pgid)
-			error = set_group(tree->tasks[i], first->pgid);
-	return error ? error : end_helper(first, &helper);
+			error = join_group(tree->tasks[i], tree->tasks[i]);
+	return error ? error : end_helper(&helper);
 }
 
 int tree_lend_group(struct checkpoint *checkpoint, struct task *parent, pid_t id,
 		    int (*use)(void *argument), void *argument)
 {
-	struct task helper;
-	struct thread thread;
-	int error = start_helper(checkpoint, parent, id, &helper, &thread);
+	/* Of the leader of a session, in whose pid namespace the group was. */
+	const struct task model = {.pgid = id};
+	struct helper helper;
+	int error;
+
+	if (parent->depth)
+		return FAIL(EINVAL, task_subject(parent), "the checkpoint is damaged: dump again",
+			    "the numbers of process group %d are missing", id);
+	error = start_helper(checkpoint, parent, &model, false, &helper);
 
 	if (!error)
-		error = set_group(&helper, 0);
+		error = set_group(&helper.task, &helper.task, 0);
 	if (!error)
 		error = use(argument);
-	return error ? error : end_helper(parent, &helper);
+	return error ? error : end_helper(&helper);
 }
 
 int tree_group(struct checkpoint *checkpoint)
@@ -671,20 +864,25 @@ int tree_group(struct checkpoint *checkpoint)
 	int error = 0;
 
 	tree_each_task (tree, task)
-		if (!error && task->pgid == task->id && task->sid != task->id &&
+		if (!error && leads_group(task) && task->sid != task->id &&
 		    !keeps_group(checkpoint, task))
-			error = set_group(task, 0);
+			error = make_group(task);
 	for (size_t i = 0; i < tree->count && !error; i++) {
 		struct task *task = tree->tasks[i];
 
-		if (task->pgid == task->id || keeps_group(checkpoint, task) ||
-		    group_of(checkpoint, task) == task->pgid)
+		if (leads_group(task) || keeps_group(checkpoint, task))
 			continue;
 
-		struct task *leader = hash_get(&tree->by_id, task->pgid);
+		const struct task *leader = hash_get(&tree->by_id, task->pgid);
+		pid_t number = leader && leader->id == task->pgid
+				       ? leader->pid
+				       : (pid_t)(uintptr_t)hash_get(&tree->stood_in, task->pgid);
 
-		error = leader && leader->id == task->pgid ? set_group(task, task->pgid)
-							   : join_lost_group(checkpoint, task, i);
+		/* As stasis sees them; most were born into their group. */
+		if (!number)
+			error = join_lost_group(checkpoint, task, i);
+		else if (getpgid(task->pid) != number)
+			error = join_group(task, task);
 	}
 	return error;
 }
@@ -761,20 +959,10 @@ void tree_close(struct checkpoint *checkpoint, bool failed)
 {
 	int status;
 
-	tree_each_task (&checkpoint->tree, task) {
-		if (failed && task->pidfd >= 0)
-			syscall(SYS_pidfd_send_signal, task->pidfd, SIGKILL, NULL, 0);
-		else if (failed && task->thread_count && task_leader(task)->seized)
-			kill(task->pid, SIGKILL); /* it failed while it was born */
-	}
-	/* The first process of a pid namespace ends when no other is left. */
-	for (size_t t = checkpoint->tree.count; t-- > 0;) {
-		struct task *task = checkpoint->tree.tasks[t];
-
-		if (failed)
-			task_reap(task);
+	if (failed)
+		tree_kill(&checkpoint->tree);
+	tree_each_task (&checkpoint->tree, task)
 		fd_close(&task->pidfd);
-	}
 	/* Not for ever: of a thread that was cloned and never adopted, only our end lets go. */
 	if (failed && checkpoint->tree.count && checkpoint->tree.tasks[0]->pid)
 		remote_wait(checkpoint->tree.tasks[0]->pid, &status);
@@ -783,4 +971,5 @@ void tree_close(struct checkpoint *checkpoint, bool failed)
 		fd_close(&checkpoint->channel.far);
 	}
 	hash_free(&checkpoint->tree.by_id);
+	hash_free(&checkpoint->tree.stood_in);
 }

@@ -16,6 +16,7 @@
 #include "image/image.h"
 #include "images/inventory.pb-c.h"
 #include "images/pstree.pb-c.h"
+#include "task/proc.h"
 #include "task/state.h"
 
 enum {
@@ -48,6 +49,24 @@ int images_open(struct checkpoint *checkpoint, bool to_write)
 
 /* ---- writing ------------------------------------------------------------------------------ */
 
+static void write_levels(struct arena *arena, const struct task *task, PstreeEntry *entry)
+{
+	entry->n_levels = task->depth;
+	entry->levels = arena_new_array(arena, PstreeLevel *, task->depth);
+	for (size_t i = 0; i < task->depth; i++) {
+		const struct task_numbers *numbers = &task->inner[i];
+		PstreeLevel *level = ARENA_MESSAGE(arena, pstree_level, PstreeLevel);
+
+		level->pid = numbers->id;
+		level->pgid = numbers->pgid;
+		level->sid = numbers->sid;
+		level->n_threads = task->thread_count;
+		level->threads =
+			arena_copy(arena, numbers->threads, task->thread_count * sizeof(pid_t));
+		entry->levels[i] = level;
+	}
+}
+
 static int write_pstree(struct checkpoint *checkpoint)
 {
 	struct image_writer *writer = image_create(checkpoint->images, IMAGE_PSTREE, 0);
@@ -63,6 +82,9 @@ static int write_pstree(struct checkpoint *checkpoint)
 		entry.threads = arena_new_array(checkpoint->arena, uint32_t, task->thread_count);
 		for (size_t i = 0; i < task->thread_count; i++)
 			entry.threads[i] = task->threads[i].id;
+		write_levels(checkpoint->arena, task, &entry);
+		entry.has_pid_ns = task->state == TASK_DEAD && task->pids != task->parent->pids;
+		entry.pid_ns = entry.has_pid_ns ? task->pids->id : 0;
 		image_put(writer, &entry);
 	}
 	return image_finish(writer);
@@ -187,6 +209,30 @@ static int read_inventory(struct checkpoint *checkpoint)
 	return 0;
 }
 
+static int read_levels(struct arena *arena, const PstreeEntry *entry, struct task *task)
+{
+	task->depth = entry->n_levels;
+	task->inner = arena_new_array(arena, struct task_numbers, task->depth);
+	if (task->depth >= PROC_PID_NAMESPACES)
+		return -EINVAL;
+	for (size_t i = 0; i < task->depth; i++) {
+		const PstreeLevel *level = entry->levels[i];
+		struct task_numbers *numbers = &task->inner[i];
+
+		*numbers = (struct task_numbers){
+			.id = level->pid, .pgid = level->pgid, .sid = level->sid};
+		if (numbers->id <= 0 || numbers->pgid < 0 || numbers->sid < 0 ||
+		    level->n_threads != task->thread_count || level->threads[0] != level->pid)
+			return -EINVAL;
+		numbers->threads = arena_copy(arena, level->threads,
+					      task->thread_count * sizeof(*numbers->threads));
+		for (size_t k = 0; k < task->thread_count; k++)
+			if (numbers->threads[k] <= 0)
+				return -EINVAL;
+	}
+	return 0;
+}
+
 static int add_task(struct checkpoint *checkpoint, const PstreeEntry *entry, struct task **added)
 {
 	struct tree *tree = &checkpoint->tree;
@@ -196,6 +242,7 @@ static int add_task(struct checkpoint *checkpoint, const PstreeEntry *entry, str
 	*task = (struct task){.id = entry->pid,
 			      .pgid = entry->pgid,
 			      .sid = entry->sid,
+			      .pid_ns = entry->pid_ns,
 			      .state = TASK_ALIVE,
 			      .pidfd = -1,
 			      .proc = -1};
@@ -220,6 +267,10 @@ static int add_task(struct checkpoint *checkpoint, const PstreeEntry *entry, str
 		if (id <= 0 || hash_put(&tree->by_id, id, task))
 			return corrupt("pstree.img", "an id comes twice or is none", id);
 	}
+	if (read_levels(checkpoint->arena, entry, task) ||
+	    (task->parent && task->parent->depth > task->depth))
+		return corrupt("pstree.img", "its numbers in pid namespaces make no sense: pid",
+			       task->id);
 	*added = task;
 	return 0;
 }

@@ -23,6 +23,7 @@
 #include "checkpoint/stops.h"
 #include "checkpoint/stats.h"
 #include "memory/memory.h"
+#include "namespace/pid.h"
 #include "task/state.h"
 
 /* ---- before any task exists --------------------------------------------------------------- */
@@ -72,9 +73,8 @@ static void check_ids(struct checkpoint *checkpoint)
 		     strerror(errno));
 		return;
 	}
-	/* In a new pid namespace, all are free. */
 	tree_each_task (&checkpoint->tree, task)
-		for (size_t i = 0; !checkpoint->tree.above && i < task->thread_count; i++)
+		for (size_t i = 0; i < task->thread_count; i++)
 			check_id(fd, task->threads[i].id, deadline);
 }
 
@@ -85,9 +85,10 @@ static int read_checkpoint(struct checkpoint *checkpoint)
 	int error = images_read(checkpoint);
 
 	if (!error) {
-		namespaces_read(checkpoint);
-		check_ids(checkpoint);
 		tree_plan(&checkpoint->tree, checkpoint->options->shell_job);
+		/* A pid namespace of its own is new, and all ids in it are free. */
+		if (!namespaces_read(checkpoint) && !checkpoint->tree.tasks[0]->pids)
+			check_ids(checkpoint);
 		mounts_read(checkpoint);
 		files_read(checkpoint);
 		memory_read(checkpoint);
@@ -261,6 +262,8 @@ static int make_tasks(struct checkpoint *checkpoint)
 
 	if (!error)
 		error = tree_group(checkpoint);
+	if (!error)
+		error = pid_namespaces_finish(checkpoint);
 	if (!error)
 		error = files_foreground(checkpoint);
 	if (!error)

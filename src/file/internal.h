@@ -140,8 +140,8 @@ int path_read(struct checkpoint *checkpoint, struct description *description);
 int path_open(struct checkpoint *checkpoint, struct description *description, unsigned int flags);
 
 /*
- * A name on the mount that `from` is on, as a name on the mount that `to` is on: the same file of the
- * same filesystem.  In the arena; NULL: it is not to be seen there.
+ * A name on the mount that `from` is on, as a name on the mount that `to` is on: the same file of
+ * the same filesystem.  In the arena; NULL: it is not to be seen there.
  */
 const char *path_translate(struct checkpoint *checkpoint, const struct description *from,
 			   const char *name, const struct description *to);

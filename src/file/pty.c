@@ -189,7 +189,7 @@ static int check_session(struct pair *pair, const struct numbers *numbers)
 		return 0;
 	}
 	/* In another pid namespace, nobody can tell what it was called there. */
-	if (slave->pgrp && !member && leader->pid != leader->id)
+	if (slave->pgrp && !member && (leader->pid != leader->id || leader->depth))
 		return REFUSE(subject, "let a shell take the terminal back (tcsetpgrp)",
 			      "the process group %u in its foreground has ended", slave->pgrp);
 	slave->sid = leader->id;

@@ -35,7 +35,8 @@ enum image_type {
 	IMAGE_TTY_DATA,
 	IMAGE_MEMFD_INODE,
 	IMAGE_TIMENS,
-	IMAGE_UTSNS,       /* utsns-ID.img, ID: of the namespace; so the next */
+	IMAGE_PIDNS, /* pidns-ID.img, ID: of the namespace; so the next */
+	IMAGE_UTSNS, /* utsns-ID.img */
 	IMAGE_IPC_VAR,
 	IMAGE_IPCNS_SHM,
 	IMAGE_IPCNS_SEM,
@@ -75,8 +76,9 @@ int image_remove(int dirfd, enum image_type type, unsigned long id);
 
 /*
  * Reading.  Every message is checked: size, wire format, required fields; one with fields that are
- * not known, which a newer program wrote, is refused.  Messages live in the arena.  image_open() returns -ENOENT without a report when there is no such file; everything
- * else reports, with the file's name and the offset.
+ * not known, which a newer program wrote, is refused.  Messages live in the arena.  image_open()
+ * returns -ENOENT without a report when there is no such file; everything else reports, with the
+ * file's name and the offset.
  */
 struct image_reader;
 int image_open(int dirfd, enum image_type type, unsigned long id, struct arena *arena,

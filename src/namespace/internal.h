@@ -7,7 +7,7 @@
 #include "namespace/namespace.h"
 
 /* Shared by the files of namespace/ only: the kinds that hold something. */
-extern const struct namespace_content ipc_content, net_content, uts_content;
+extern const struct namespace_content ipc_content, net_content, pid_content, uts_content;
 
 /* Its image with one message, which must be there.  Reports. */
 int namespace_read_one(struct checkpoint *checkpoint, struct namespace *namespace,
@@ -25,11 +25,6 @@ void uninterrupted_end(const struct uninterrupted *state);
 
 /* Dump: what is in a namespace that has just been found. */
 int namespace_survey(struct checkpoint *checkpoint, struct namespace *namespace);
-
-/* ---- pid.c: who is in pid namespaces, dump; and restore, when all are read ------------------ */
-
-int pid_namespaces_survey(struct checkpoint *checkpoint);
-int pid_namespaces_check(struct checkpoint *checkpoint);
 
 /* ---- sysctl.c: settings below /proc/sys, of the namespaces of who asks --------------------- */
 

@@ -17,6 +17,7 @@
 #include "base/phase.h"
 #include "checkpoint/checkpoint.h"
 #include "namespace/internal.h"
+#include "namespace/pid.h"
 
 #define IDS_FIELD(name) offsetof(TaskKobjIdsEntry, name), offsetof(TaskKobjIdsEntry, has_##name)
 
@@ -30,7 +31,7 @@ static const struct kind {
 	const struct namespace_content *content;
 } kinds[NAMESPACE_KINDS] = {
 	[NAMESPACE_PID] = {"pid", "pid namespace", CLONE_NEWPID, IDS_FIELD(pid_ns_id),
-			   .of_process = true, .carried = true},
+			   .of_process = true, .carried = true, .content = &pid_content},
 	[NAMESPACE_NET] = {"net", "network namespace", CLONE_NEWNET, IDS_FIELD(net_ns_id),
 			   .carried = true, .content = &net_content},
 	[NAMESPACE_IPC] = {"ipc", "ipc namespace", CLONE_NEWIPC, IDS_FIELD(ipc_ns_id),
@@ -220,7 +221,7 @@ static int describe_thread(struct checkpoint *checkpoint, const struct task *tas
 		if (error)
 			result = FAIL(-error, SUBJECT("thread %d of pid %d", tid, task->pid), NULL,
 				      "cannot read ns/%s: %s", file_name(i), strerror(-error));
-		else if (theirs != of_process[i])
+		else if (theirs != of_process[i] || (i >= NAMESPACE_KINDS && theirs == ~0ull))
 			result = REFUSE(
 				SUBJECT("thread %d of pid %d", tid, task->pid),
 				"let the thread end before the dump",
@@ -234,28 +235,75 @@ static int describe_thread(struct checkpoint *checkpoint, const struct task *tas
 	return result;
 }
 
-static int describe_kind(struct checkpoint *checkpoint, struct task *task, enum namespace_kind kind,
-			 uint64_t inode)
+/* The namespace of a file of the task.  NULL after a report. */
+static struct namespace *namespace_of_file(struct checkpoint *checkpoint, const struct task *task,
+					   size_t file, enum namespace_kind kind, uint64_t inode)
 {
 	struct namespace *namespace = hash_get(&checkpoint->namespaces.by_inode, inode);
 	char path[32];
+	int fd;
 
-	if (!namespace) {
-		snprintf(path, sizeof(path), "ns/%s", kinds[kind].name);
-
-		int fd = openat(task->proc, path, O_RDONLY | O_CLOEXEC);
-
-		if (fd < 0)
-			return FAIL(errno, task_subject(task), NULL, "cannot open %s: %s", path,
-				    strerror(errno));
-		namespace = meet(checkpoint, task_subject(task), kind, inode, fd);
+	if (namespace)
+		return namespace;
+	snprintf(path, sizeof(path), "ns/%s", file_name(file));
+	fd = openat(task->proc, path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0) {
+		FAIL(errno, task_subject(task), NULL, "cannot open %s: %s", path, strerror(errno));
+		return NULL;
 	}
+	return meet(checkpoint, task_subject(task), kind, inode, fd);
+}
+
+static int describe_kind(struct checkpoint *checkpoint, struct task *task, enum namespace_kind kind,
+			 uint64_t inode)
+{
+	struct namespace *namespace = namespace_of_file(checkpoint, task, kind, kind, inode);
+
 	if (!namespace)
 		return -EOPNOTSUPP;
 	if (!namespace->task)
 	namespace->task = task;
-	set_id(task->threads[0].core->ids, kind, namespace->id);
+	if (kind == NAMESPACE_PID)
+		task->pids = namespace;
+	if (task->state != TASK_DEAD)
+		set_id(task->threads[0].core->ids, kind, namespace->id);
 	return 0;
+}
+
+/* That its children are born into, by ns/pid_for_children; it has no inode before the first is. */
+static int describe_for_children(struct checkpoint *checkpoint, struct task *task,
+				 const struct for_children *row, uint64_t inode)
+{
+	TaskKobjIdsEntry *ids = task->threads[0].core->ids;
+	struct namespace *namespace;
+
+	if (row->kind != NAMESPACE_PID)
+		return REFUSE(task_subject(task), elsewhere,
+			      "its children will have a %s of their own, which stasis "
+			      "cannot checkpoint yet",
+			      kinds[row->kind].what);
+	ids->has_pid_for_children_ns_id = true;
+	if (inode == ~0ull)
+		return 0;
+	namespace = namespace_of_file(checkpoint, task, NAMESPACE_KINDS + (row - for_children),
+				      row->kind, inode);
+	if (!namespace)
+		return -EOPNOTSUPP;
+	ids->pid_for_children_ns_id = namespace->id;
+	return 0;
+}
+
+int namespaces_describe_zombie(struct checkpoint *checkpoint, struct task *task)
+{
+	uint64_t inode, own;
+	int error = namespace_inode(task->proc, "ns/", kinds[NAMESPACE_PID].name, &inode);
+
+	if (error)
+		return FAIL(-error, task_subject(task), NULL, "cannot read ns/pid: %s",
+			    strerror(-error));
+	error = own_inode(checkpoint, NAMESPACE_PID, &own);
+	return error || inode == own ? error
+				     : describe_kind(checkpoint, task, NAMESPACE_PID, inode);
 }
 
 int namespaces_describe(struct checkpoint *checkpoint, struct task *task)
@@ -280,10 +328,7 @@ int namespaces_describe(struct checkpoint *checkpoint, struct task *task)
 		const struct for_children *row = &for_children[i - NAMESPACE_KINDS];
 
 		if (inodes[i] != inodes[row->kind])
-			result = REFUSE(task_subject(task), elsewhere,
-					"its children will have a %s of their own, which stasis "
-					"cannot checkpoint yet",
-					kinds[row->kind].what);
+			result = describe_for_children(checkpoint, task, row, inodes[i]);
 	}
 	/* The threads of a process that is refused as a whole would only repeat it. */
 	for (size_t i = 1; !result && i < task->thread_count; i++)
@@ -310,7 +355,7 @@ struct namespace *namespace_of_fd(struct checkpoint *checkpoint, int fd, enum na
 	namespace = hash_get(&checkpoint->namespaces.by_inode, stat.st_ino);
 	if (namespace)
 		return namespace;
-	/* All that have a process of the tree in them are known. */
+	/* All that have a process of the tree in them, or may get one, are known. */
 	if (*kind == NAMESPACE_PID) {
 		REFUSE(SUBJECT("pid namespace [%llu]", (unsigned long long)stat.st_ino),
 		       "close what holds it", "no process of the tree is in it");
@@ -408,7 +453,7 @@ int namespaces_store(struct checkpoint *checkpoint)
 	array_each (&checkpoint->namespaces.all, item)
 		if (!error && content_of(*item)->store)
 			error = inside(checkpoint, *item, content_of(*item)->store);
-	return error;
+	return error ? error : pid_namespaces_store(checkpoint);
 }
 
 int namespaces_write(struct checkpoint *checkpoint)
@@ -525,8 +570,8 @@ int namespaces_read(struct checkpoint *checkpoint)
 	int held = read_held(checkpoint);
 
 	if (!result)
-		result = held ? held : pid_namespaces_check(checkpoint);
-	return result;
+		result = held;
+	return result ? result : pid_namespaces_check(checkpoint);
 }
 
 static int make_one(void *argument)
@@ -555,7 +600,7 @@ int namespaces_make(struct checkpoint *checkpoint)
 		const struct kind *kind = &kinds[(*item)->kind];
 
 		/* The others are made elsewhere: with their tasks, or by src/mount/. */
-		if (!error && kind->content)
+		if (!error && work.function)
 			error = namespace_enter(NULL, 0, kind->flag, make_one, &work,
 						namespace_subject(*item).text);
 	}

@@ -86,6 +86,8 @@ int namespace_enter(const int *fds, size_t count, int flags, int (*function)(voi
  * refuses by name what cannot be carried over.
  */
 int namespaces_describe(struct checkpoint *checkpoint, struct task *task);
+/* The same of a zombie, which has none left but its pid namespace. */
+int namespaces_describe_zombie(struct checkpoint *checkpoint, struct task *task);
 /* The namespace of this file (nsfs descriptors, binds), added if it is new; NULL: one of stasis'
  * own, or (with a report) one that is refused. */
 struct namespace *namespace_of_fd(struct checkpoint *checkpoint, int fd, enum namespace_kind *kind);
@@ -109,8 +111,6 @@ void namespaces_own_ids(TaskKobjIdsEntry *ids);
 int namespaces_read(struct checkpoint *checkpoint);
 /* Restore, before any task: makes uts, ipc and net namespaces. */
 int namespaces_make(struct checkpoint *checkpoint);
-/* Restore: the root is born, and with it the pid namespace that it is the first process of. */
-int pid_namespace_born(struct checkpoint *checkpoint);
 /*
  * Restore: the task, newly born and with nothing open but the channel, enters those it was in and
  * its parent (of the root: stasis) is not; but pid, which it is born into.

@@ -35,6 +35,16 @@ void task_reap(struct task *task)
 	}
 }
 
+bool task_is_init(const struct task *task)
+{
+	return task_numbers(task, task->depth).id == 1;
+}
+
+bool task_is_abroad(const struct task *task)
+{
+	return task->parent && task->depth > task->parent->depth && !task_is_init(task);
+}
+
 struct subject task_subject(const struct task *task)
 {
 	const CoreEntry *core = task->thread_count ? task->threads[0].core : NULL;

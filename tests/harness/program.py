@@ -15,7 +15,7 @@ import termios
 import time
 
 
-CLONE_NEWPID = 0x20000000
+CLONE_NEWNS, CLONE_NEWPID = 0x20000, 0x20000000
 
 
 class Failure(Exception):
@@ -56,15 +56,24 @@ def pid_namespace():
             libc.setns(own.fileno(), CLONE_NEWPID)
 
 
+def mount_proc():
+    """Between fork and exec: gives the new process a mount namespace with a /proc of its own."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(CLONE_NEWNS) < 0 or libc.mount(b"proc", b"/proc", b"proc", 0, None) < 0:
+        raise OSError(ctypes.get_errno(), "a mount namespace")
+
+
 class Application:
     """A program in a directory of its own that is started, dumped and brought back."""
 
-    def __init__(self, stasis, work, slave=None, pid_namespace=False):
+    def __init__(self, stasis, work, slave=None, pid_namespace=False,
+                 contained=False):
         self.stasis = stasis
         self.work = work  # the application's working directory
         self.base = os.path.dirname(work)  # logs and images
         self.slave = slave  # its terminal, or None: a session of its own
-        self.pid_namespace = pid_namespace  # it is process 1 of one of its own
+        self.pid_namespace = pid_namespace or contained  # it is process 1 of one of its own
+        self.contained = contained  # and has a mount namespace with a /proc
         self.pid = None
         self.status = None  # wait status of the root process
         self.images = None
@@ -75,6 +84,8 @@ class Application:
         # A job of the terminal has a process group, everything else a session of its own.
         prepare = {"preexec_fn": self._take_terminal} if self.slave is not None \
             else {"start_new_session": True}
+        if self.contained:
+            prepare["preexec_fn"] = mount_proc
         with pid_namespace() if self.pid_namespace else contextlib.nullcontext():
             process = subprocess.Popen(command, cwd=self.work, stdin=stream, stdout=stream,
                                        stderr=stream, **prepare, **options)

@@ -9,6 +9,7 @@ import time
 
 from .program import Application, Failure, Snapshot, make_directory, terminal, words_of_log
 
+# "contained": as the first process of a container, dumped and restored twice.
 MODES = ["once", "twice", "running", "again"]
 SKIPPED = 77
 
@@ -31,7 +32,8 @@ class Scenario:
         work = make_directory(os.path.join(self.base, "work"))
         slave = terminal()[1] if "terminal" in self.about else None
         app = Application(self.settings.stasis, work, slave,
-                          pid_namespace="pid_namespace" in self.about)
+                          pid_namespace="pid_namespace" in self.about,
+                          contained=self.mode == "contained")
         app.start([self.program])
         try:
             if not self._ready(app):
@@ -112,6 +114,8 @@ class Scenario:
             self._restore(app)
         self._verify(app, "restored twice")
 
+    _mode_contained = _mode_twice
+
     def _mode_running(self, app):
         self._dump(app, running=True)
         files = Snapshot(app.work)
@@ -166,5 +170,7 @@ def collect(settings):
         modes = about.get("modes", " ".join(MODES)).split()
         if settings.mode == ["none"]:
             modes = ["none"]
+        elif settings.mode == ["contained"]:
+            modes = [] if "refuse" in modes or "terminal" in about else ["contained"]
         for mode in modes:
             yield Scenario(settings, program, about, mode)
