@@ -200,6 +200,8 @@ int remote_release(struct remote *remote)
 	return error;
 }
 
+enum { MOST_FAILURES = 1000 };
+
 bool remote_reap_now(struct remote *remote)
 {
 	int status = 0;
@@ -209,7 +211,13 @@ bool remote_reap_now(struct remote *remote)
 	       (got = waitpid(remote->tid, &status, __WALL | WNOHANG)) == remote->tid &&
 	       WIFSTOPPED(status))
 		ptrace(PTRACE_CONT, remote->tid, 0, 0);
-	remote->seized = remote->seized && got == 0;
+	/* Who is still there and could not be waited for is waited for again: others wait for that.
+	 */
+	if (got < 0)
+		remote->seized =
+			remote_state(remote->tid) != 0 && ++remote->failures < MOST_FAILURES;
+	else
+		remote->seized = remote->seized && got == 0;
 	return !remote->seized;
 }
 

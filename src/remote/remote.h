@@ -63,6 +63,7 @@ struct remote {
 	/* and the loop is followed call by call */
 	int group_stop; /* signal of the job-control stop it was found in, or 0 */
 	bool seized;
+	unsigned int failures; /* of waits for its end */
 	bool moved; /* its registers and mask are not its own now */
 };
 
