@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /*
@@ -15,7 +16,11 @@ struct snapshot {
 	size_t size, room;
 };
 
-/* Takes a snapshot of the caller's process into memory of its own, without descriptor `hidden`. */
+/*
+ * Takes a snapshot of the caller's process into memory of its own (of two at most, each as often as
+ * wanted), without descriptor `hidden`.
+ */
 void snapshot_take(struct snapshot *snapshot, int hidden);
+bool snapshot_same(const struct snapshot *before, const struct snapshot *after);
 /* Calls fail() for lines that are in one snapshot only. */
 void snapshot_compare(const struct snapshot *before, const struct snapshot *after);
