@@ -22,16 +22,36 @@ pid_t thread_own(const struct thread *thread)
 			   : thread->id;
 }
 
-enum { REAP_NAP_US = 200 };
+enum { REAP_NAP_US = 200, MOST_IDLE = 2500 };
+
+/* How many threads are left; *living: one of them is still ending. */
+static size_t reap_once(struct task *task, bool *living)
+{
+	size_t left = 0;
+
+	for (size_t i = task->thread_count; i-- > 0;) {
+		struct remote *remote = &task->threads[i].remote;
+
+		if (remote_reap_now(remote))
+			continue;
+		left++;
+		*living |= !remote_is_dead(remote->tid);
+	}
+	return left;
+}
 
 void task_reap(struct task *task)
 {
-	for (bool all = false; !all;) {
-		all = true;
-		for (size_t i = task->thread_count; i-- > 0;)
-			all &= remote_reap_now(&task->threads[i].remote);
-		if (!all)
-			usleep(REAP_NAP_US);
+	size_t left, before = task->thread_count;
+	bool living = true;
+
+	for (unsigned int idle = 0; idle < MOST_IDLE; before = left) {
+		living = false;
+		left = reap_once(task, &living);
+		if (!left)
+			return;
+		idle = living || left < before ? 0 : idle + 1;
+		usleep(REAP_NAP_US);
 	}
 }
 
